@@ -9,7 +9,18 @@ export type FloatFormat = "F32" | "F16" | "BF16" | "Q8_0";
 /** Every number format that a header may name; only {@link FloatFormat} can be transformed. */
 export type Format =
   | FloatFormat
-  | "F64" | "I64" | "I32" | "I16" | "I8" | "U64" | "U32" | "U16" | "U8" | "BOOL" | "F8_E4M3" | "F8_E5M2"
+  | "F64"
+  | "I64"
+  | "I32"
+  | "I16"
+  | "I8"
+  | "U64"
+  | "U32"
+  | "U16"
+  | "U8"
+  | "BOOL"
+  | "F8_E4M3"
+  | "F8_E5M2"
   | `GGML_${string}`;
 
 /** A tensor and the bytes that hold it. */

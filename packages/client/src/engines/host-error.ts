@@ -1,0 +1,87 @@
+/**
+ * Turns what goes wrong between client and host into errors with a stable code.
+ * @module
+ */
+import { UnseenError } from "@unseen/core/errors.ts";
+
+/** Bytes of an answer that is not a stream (CWE-770): a list of models or an error. */
+const MAXIMUM_ANSWER_BYTES = 1_000_000;
+/** A host's own words are quoted no longer than this. */
+const MAXIMUM_QUOTE = 200;
+
+/** The error for an HTTP status other than 2xx. */
+export async function refusal(url: string, response: Response): Promise<UnseenError> {
+  const quote = await hostMessage(response);
+  const said = quote ? `: ${quote}` : "";
+  switch (response.status) {
+    case 429:
+      return new UnseenError("OVERLOADED", `the host at ${url} has a full queue${said}.`, { hint: "Try again in a moment, or add a host." });
+    case 503:
+      return new UnseenError("HOST_LOADING", `the host at ${url} is not ready yet${said}.`, { hint: "Wait until its /health answers 200." });
+    case 401:
+    case 403:
+      return new UnseenError("HOST_REFUSED", `the host at ${url} wants another API key (status ${response.status}).`, {
+        hint: "Give the host's key with --host-api-key.",
+      });
+    case 404:
+      return new UnseenError("HOST_REFUSED", `the host at ${url} has no such path or model (status 404)${said}.`, {
+        hint: "Check the address: it is the server's root, without /v1.",
+      });
+    default:
+      return new UnseenError("HOST_REFUSED", `the host at ${url} answered with status ${response.status}${said}.`, { hint: "See the host's log." });
+  }
+}
+
+/** Names the failure of a connection; a host's or caller's own error passes unchanged. */
+export function connectionError(url: string, error: unknown): unknown {
+  if (UnseenError.isInstance(error)) return error;
+  const code = (error as { cause?: { code?: string } } | null)?.cause?.code;
+  if (code === "ECONNRESET" || code === "UND_ERR_SOCKET" || code === "UND_ERR_RES_CONTENT_LENGTH_MISMATCH") {
+    return new UnseenError("HOST_UNREACHABLE", `the host at ${url} closed the connection.`, { hint: "See the host's log; it may be restarting.", cause: error });
+  }
+  return new UnseenError("HOST_UNREACHABLE", `no host answers at ${url}${code ? ` (${code})` : ""}.`, {
+    hint: "Start it with `unseen serve DIR`, or correct the address.",
+    cause: error,
+  });
+}
+
+/** Reads a JSON answer of limited size. @throws UnseenError HOST_PROTOCOL. */
+export async function readJson(url: string, response: Response): Promise<unknown> {
+  const text = await readLimited(response);
+  try {
+    if (text !== null) return JSON.parse(text);
+  } catch {
+    // Falls through: the parser's message would quote the answer.
+  }
+  throw new UnseenError("HOST_PROTOCOL", `the host at ${url} did not answer with JSON.`, { hint: "Check that the address is a token server's." });
+}
+
+async function readLimited(response: Response): Promise<string | null> {
+  const parts: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const part of response.body ?? []) {
+    bytes += part.length;
+    if (bytes > MAXIMUM_ANSWER_BYTES) return null;
+    parts.push(part);
+  }
+  return Buffer.concat(parts).toString("utf8");
+}
+
+async function hostMessage(response: Response): Promise<string> {
+  try {
+    const text = await readLimited(response);
+    return quoteHost(JSON.parse(text ?? "null"));
+  } catch {
+    return "";
+  }
+}
+
+/** The message of an OpenAI-shaped error body, made safe for a terminal (CWE-150); empty where there is none. */
+export function quoteHost(body: unknown): string {
+  const outer = body as { error?: { message?: unknown } | string; message?: unknown } | null;
+  const inner = typeof outer?.error === "object" ? outer.error?.message : (outer?.error ?? outer?.message);
+  if (typeof inner !== "string") return "";
+  // oxlint-disable-next-line no-control-regex -- removing control characters is the point
+  const safe = inner.replace(/[\u0000-\u001f\u007f-\u009f\u2028-\u202e]+/g, " ").trim();
+  return safe.length > MAXIMUM_QUOTE ? `${safe.slice(0, MAXIMUM_QUOTE)}…` : safe.replace(/\.$/, "");
+}

@@ -1,0 +1,194 @@
+/**
+ * Speaks vLLM's token dialect: `/v1/completions` with ids instead of text. `unseen serve` speaks it too.
+ * @module
+ */
+import { UnseenError } from "@unseen/core/errors.ts";
+import { z } from "zod";
+import type { Alternative, Engine, GenerateRequest, GeneratedChunk, HostFacts, TokenLogprob } from "./engine.ts";
+import { readEvents } from "./event-stream.ts";
+import { connectionError, quoteHost, readJson, refusal } from "./host-error.ts";
+import { Watchdog } from "./watchdog.ts";
+
+export interface VllmOptions {
+  /** Root of the server, with or without a final `/v1`. */
+  readonly url: string;
+  readonly apiKey?: string;
+  /** Milliseconds without a byte before a host counts as hung. */
+  readonly silence?: number;
+}
+
+/** Long enough to read a long prompt on a slow machine before the first token. */
+const DEFAULT_SILENCE = 120_000;
+const PROBE_TIMEOUT = 10_000;
+
+const identifier = z.int().nonnegative();
+
+const modelList = z.object({
+  data: z
+    .array(
+      z.object({
+        id: z.string().max(1024),
+        owned_by: z.string().nullish(),
+        max_model_len: z.int().positive().nullish(),
+        unseen: z.object({ fingerprint: z.string().nullish(), vocabularySize: z.int().positive().nullish() }).nullish(),
+      }),
+    )
+    .max(10_000),
+});
+
+const chunk = z.object({
+  error: z.unknown(),
+  choices: z
+    .array(
+      z.object({
+        text: z.string().nullish(),
+        token_ids: z.array(identifier).nullish(),
+        finish_reason: z.string().nullish(),
+        logprobs: z
+          .object({
+            tokens: z.array(z.string()),
+            token_logprobs: z.array(z.number().nullable()),
+            top_logprobs: z.array(z.record(z.string(), z.number()).nullable()).nullish(),
+          })
+          .nullish(),
+      }),
+    )
+    .nullish(),
+});
+
+/** A host that speaks vLLM's dialect (vLLM >= 0.10.2, `unseen serve`). */
+export class VllmEngine implements Engine {
+  readonly url: string;
+  readonly #headers: Record<string, string>;
+  readonly #silence: number;
+
+  constructor(options: VllmOptions) {
+    this.url = options.url.replace(/\/+$/, "").replace(/\/v1$/, "");
+    this.#headers = options.apiKey ? { authorization: `Bearer ${options.apiKey}` } : {};
+    this.#silence = options.silence ?? DEFAULT_SILENCE;
+  }
+
+  async probe(signal?: AbortSignal): Promise<HostFacts> {
+    const watchdog = new Watchdog(Math.min(PROBE_TIMEOUT, this.#silence), `the host at ${this.url}`, signal);
+    try {
+      const response = await fetch(`${this.url}/v1/models`, { headers: this.#headers, signal: watchdog.signal });
+      if (!response.ok) throw await refusal(this.url, response);
+      const list = modelList.safeParse(await readJson(this.url, response));
+      if (!list.success) throw this.#violation("its list of models has another form");
+      const engine = list.data.data[0]?.owned_by ?? "unknown";
+      const models = list.data.data.map((row) => ({
+        id: row.id,
+        ...(row.max_model_len ? { contextLength: row.max_model_len } : {}),
+        ...(row.unseen?.fingerprint ? { fingerprint: row.unseen.fingerprint } : {}),
+        ...(row.unseen?.vocabularySize ? { vocabularySize: row.unseen.vocabularySize } : {}),
+      }));
+      return { models, engine };
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      throw connectionError(this.url, error);
+    } finally {
+      watchdog.stop();
+    }
+  }
+
+  async *generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GeneratedChunk> {
+    const watchdog = new Watchdog(this.#silence, `the host at ${this.url}`, signal);
+    const connection = new AbortController();
+    try {
+      const response = await fetch(`${this.url}/v1/completions`, {
+        method: "POST",
+        headers: { ...this.#headers, "content-type": "application/json" },
+        body: JSON.stringify(completionBody(request)),
+        signal: AbortSignal.any([watchdog.signal, connection.signal]),
+      });
+      if (!response.ok) throw await refusal(this.url, response);
+      if (!response.body) throw this.#violation("its answer is empty");
+      for await (const data of readEvents(response.body, () => watchdog.touch())) {
+        if (data === "[DONE]") break;
+        const piece = this.#readChunk(data, request.logprobs);
+        if (piece) yield piece;
+        if (piece?.finishReason) return;
+      }
+      throw new UnseenError("HOST_PROTOCOL", `the host at ${this.url} ended in mid-answer.`, { hint: "See the host's log; it may be restarting." });
+    } catch (error) {
+      if (signal.aborted) throw error;
+      throw connectionError(this.url, error);
+    } finally {
+      watchdog.stop();
+      // Also reached when the consumer leaves the loop: the host must stop computing at once.
+      connection.abort();
+    }
+  }
+
+  #readChunk(data: string, logprobs: number | undefined): GeneratedChunk | null {
+    let value: unknown;
+    try {
+      value = JSON.parse(data);
+    } catch {
+      throw this.#violation("an event is not JSON");
+    }
+    const parsed = chunk.safeParse(value);
+    if (!parsed.success) throw this.#violation("an event has another form");
+    if (parsed.data.error) {
+      throw new UnseenError("HOST_REFUSED", `the host at ${this.url} failed in mid-answer: ${quoteHost(parsed.data) || "no reason given"}.`, { hint: "See the host's log." });
+    }
+    const choice = parsed.data.choices?.[0];
+    if (!choice) return null;
+    if (!choice.token_ids && choice.text) {
+      throw this.#violation("it sends text instead of token ids", "vLLM returns ids from version 0.10.2 on (return_token_ids).");
+    }
+    const ids = choice.token_ids ?? [];
+    const finishReason = choice.finish_reason ?? undefined;
+    if (finishReason !== undefined && finishReason !== "stop" && finishReason !== "length") {
+      throw this.#violation("it ended an answer for an unknown reason");
+    }
+    const lines = logprobs === undefined || ids.length === 0 ? undefined : this.#readLogprobs(ids, choice.logprobs, logprobs);
+    return { ids, ...(lines ? { logprobs: lines } : {}), ...(finishReason ? { finishReason } : {}) };
+  }
+
+  #readLogprobs(ids: readonly number[], given: { token_logprobs: (number | null)[]; top_logprobs?: (Record<string, number> | null)[] | null | undefined } | null | undefined, count: number): TokenLogprob[] {
+    if (!given || given.token_logprobs.length < ids.length) throw this.#violation("log-probabilities are missing");
+    return ids.map((id, index) => {
+      const top: Alternative[] = [];
+      for (const [name, logprob] of Object.entries(given.top_logprobs?.[index] ?? {})) {
+        const match = /^token_id:(\d{1,15})$/.exec(name);
+        if (!match) throw this.#violation("it names tokens by text", "It must support return_tokens_as_token_ids.");
+        top.push({ id: Number(match[1]), logprob });
+      }
+      top.sort((one, other) => other.logprob - one.logprob);
+      return { id, logprob: given.token_logprobs[index] ?? 0, top: top.slice(0, count) };
+    });
+  }
+
+  #violation(what: string, hint = "Check that the address is a token server's."): UnseenError {
+    return new UnseenError("HOST_PROTOCOL", `the host at ${this.url} violates the protocol: ${what}.`, { hint });
+  }
+}
+
+/**
+ * Everything that a host ever receives: numbers, and two strings that say nothing (its own name of the model and the random salt).
+ * Each neutral value is sent too, because engines fill gaps from the model's `generation_config.json`.
+ */
+export function completionBody(request: GenerateRequest): Record<string, unknown> {
+  return {
+    ...(request.model === undefined ? {} : { model: request.model }),
+    prompt: request.prompt,
+    max_tokens: request.maximumTokens,
+    temperature: request.temperature,
+    top_p: request.topP,
+    top_k: request.topK ?? -1,
+    min_p: request.minP ?? 0,
+    presence_penalty: request.presencePenalty,
+    frequency_penalty: request.frequencyPenalty,
+    repetition_penalty: request.repetitionPenalty ?? 1,
+    ...(request.seed === undefined ? {} : { seed: request.seed }),
+    stop_token_ids: request.stopTokenIds,
+    ...(request.ignoreEnd ? { ignore_eos: true } : {}),
+    ...(request.logitBias?.size ? { logit_bias: Object.fromEntries(request.logitBias) } : {}),
+    // 0 means "the chosen token only" to vLLM and "none" to others; 1 means the same to all.
+    ...(request.logprobs === undefined ? {} : { logprobs: Math.max(1, request.logprobs), return_tokens_as_token_ids: true }),
+    stream: true,
+    return_token_ids: true,
+    cache_salt: request.cacheSalt,
+  };
+}

@@ -1,0 +1,91 @@
+/**
+ * The OpenAI-compatible gateway: text on this side, token ids under a secret substitution on the hosts' side.
+ * @module
+ */
+import { Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { cors } from "hono/cors";
+import { routePath } from "hono/route";
+import { describeError, RequestError } from "../openai/errors.ts";
+import { freshId } from "../openai/identifiers.ts";
+import { chatRoute } from "./chat-route.ts";
+import { completionRoute } from "./completion-route.ts";
+import { Exchange, type Gateway, type GatewayEnvironment, type LogEntry } from "./exchange.ts";
+import { guard, loopbackNames, presentedKey } from "./guard.ts";
+import { Metrics } from "./metrics.ts";
+import { serveModel, type GatewayModel, type ServedModel } from "./model.ts";
+import { embeddingsRoute, listModelsRoute, showModelRoute } from "./model-routes.ts";
+import { responsesRoute } from "./responses-route.ts";
+import { applyTemplateRoute, detokenizeRoute, tokenizeRoute } from "./token-routes.ts";
+
+/** Bytes of a request (CWE-770): a context of a million tokens is about five megabytes of text. */
+const MAXIMUM_BODY_BYTES = 16 * 1024 * 1024;
+
+export interface GatewayOptions {
+  readonly models: readonly (GatewayModel | ServedModel)[];
+  /** Demanded from every client when set. */
+  readonly apiKey?: string | undefined;
+  /** Names under which the gateway may be addressed; by default this machine's names for itself, null accepts any. */
+  readonly hostNames?: readonly string[] | null | undefined;
+  /** Origins of web pages that may call; by default none. */
+  readonly origins?: readonly string[] | undefined;
+  /** Gets one entry per request, without content. */
+  readonly log?: ((entry: LogEntry) => void) | undefined;
+}
+
+/** Builds the gateway as a web-standard application; it asks no host before the first request. */
+export function createGateway(options: GatewayOptions): Hono<GatewayEnvironment> {
+  const origins = options.origins ?? [];
+  const rules = { apiKey: options.apiKey, origins, hostNames: options.hostNames === null ? null : new Set([...loopbackNames, ...(options.hostNames ?? [])]) };
+  const gateway: Gateway = {
+    models: options.models.map((model) => ("blind" in model ? model : serveModel(model))),
+    metrics: new Metrics(),
+    log: options.log ?? (() => {}),
+  };
+  const application = new Hono<GatewayEnvironment>();
+
+  application.onError((error, context) => {
+    const { status, body } = describeError(error);
+    if (status === 429 || status === 503) context.header("retry-after", "1");
+    return context.json(body, status as 500);
+  });
+  application.notFound((context) => context.json(describeError(new RequestError("REQUEST_UNSUPPORTED", "path", "this gateway has no such path.", { hint: "See docs/reference/gateway-api.md." })).body, 404));
+
+  // Alive, and no word about what is served: open to anyone who may reach the port.
+  application.get("/health", (context) => context.json({ status: "ok" }));
+
+  application.use("*", async (context, next) => {
+    const exchange = new Exchange(gateway, context.req.method, presentedKey(context.req.raw), context.req.raw.signal);
+    context.set("exchange", exchange);
+    context.header("x-request-id", freshId("req_"));
+    await next();
+    if (!exchange.streaming) exchange.end(routePath(context, -1), context.res.status, context.error);
+  });
+  if (origins.length > 0) application.use("*", cors({ origin: [...origins] }));
+  application.use("*", async (context, next) => {
+    guard(context.req.raw, rules);
+    await next();
+  });
+  application.use(
+    "*",
+    bodyLimit({
+      maxSize: MAXIMUM_BODY_BYTES,
+      onError: (context) => {
+        const message = `the request body exceeds ${MAXIMUM_BODY_BYTES} bytes. Shorten the conversation.`;
+        return context.json({ error: { message, type: "invalid_request_error", param: null, code: "request_too_large" } }, 413);
+      },
+    }),
+  );
+
+  application.get("/v1/models", listModelsRoute(gateway));
+  application.get("/v1/models/*", showModelRoute);
+  application.post("/v1/chat/completions", chatRoute);
+  application.post("/v1/completions", completionRoute);
+  application.post("/v1/responses", responsesRoute);
+  application.post("/v1/embeddings", embeddingsRoute);
+  application.post("/tokenize", tokenizeRoute);
+  application.post("/detokenize", detokenizeRoute);
+  application.post("/apply-template", applyTemplateRoute);
+  application.get("/metrics", (context) => context.text(gateway.metrics.render(), 200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" }));
+  return application;
+}

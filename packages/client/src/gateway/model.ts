@@ -1,0 +1,38 @@
+/**
+ * A model that the gateway serves: what the key holder knows of it, and where its hosts are.
+ * @module
+ */
+import type { Bundle } from "../bundle.ts";
+import type { Engine } from "../engines/engine.ts";
+import { BlindEngine } from "../engines/blind.ts";
+import type { TokenCipher } from "../token-cipher.ts";
+import type { TextTokenizer } from "../tokenizer.ts";
+
+export interface GatewayModel {
+  /** The name by which clients ask for it. */
+  readonly id: string;
+  readonly bundle: Bundle;
+  /** null: the model takes and gives ids alone. */
+  readonly tokenizer: TextTokenizer | null;
+  readonly cipher: TokenCipher;
+  readonly engines: readonly Engine[];
+}
+
+/** A {@link GatewayModel} with its blind session, as one running gateway or chat holds it. */
+export interface ServedModel extends GatewayModel {
+  readonly blind: BlindEngine;
+  /** Tokens of prompt and answer together; shrinks to what the hosts offer. */
+  contextLength: number;
+}
+
+/** Gives a model its blind session. */
+export function serveModel(model: GatewayModel): ServedModel {
+  const { name, fingerprint, vocabularySize, contextLength } = model.bundle;
+  return { ...model, blind: new BlindEngine({ name, fingerprint, vocabularySize }, model.cipher, model.engines), contextLength };
+}
+
+/** Asks the model's hosts who they are. @throws UnseenError BUNDLE_MISMATCH, or HOST_* when none answers. */
+export async function connectModel(model: ServedModel): Promise<void> {
+  const offered = await model.blind.connect();
+  if (offered !== null) model.contextLength = Math.min(model.bundle.contextLength, offered);
+}

@@ -1,0 +1,67 @@
+/**
+ * Errors as the OpenAI API writes them: `{error: {message, type, param, code}}` with a fitting HTTP status.
+ * @module
+ */
+import { UnseenError, type ErrorCode, type UnseenErrorOptions } from "@unseen/core/errors.ts";
+
+/** An error in one field of a request. */
+export class RequestError extends UnseenError {
+  /** Path of the field, as in `messages[2].content`. */
+  readonly param: string;
+
+  constructor(code: ErrorCode, param: string, message: string, options: UnseenErrorOptions = {}) {
+    super(code, message, options);
+    this.param = param;
+  }
+}
+
+export interface ErrorBody {
+  readonly error: { readonly message: string; readonly type: string; readonly param: string | null; readonly code: string };
+}
+
+interface Mapping {
+  readonly status: number;
+  readonly type: string;
+  readonly code: string;
+}
+
+/**
+ * Codes that a request can meet. The status decides which class the official clients throw and whether they try again
+ * (they do on 408, 409, 429 and 5xx), so what a repetition cannot cure is 4xx.
+ */
+const mappings: Partial<Record<ErrorCode, Mapping>> = {
+  REQUEST_INVALID: { status: 400, type: "invalid_request_error", code: "invalid_value" },
+  REQUEST_UNSUPPORTED: { status: 400, type: "invalid_request_error", code: "unsupported" },
+  REQUEST_TOO_LARGE: { status: 400, type: "invalid_request_error", code: "context_length_exceeded" },
+  TOKEN_OUT_OF_RANGE: { status: 400, type: "invalid_request_error", code: "token_out_of_range" },
+  TOKENIZER_MISSING: { status: 400, type: "invalid_request_error", code: "tokenizer_missing" },
+  UNAUTHORIZED: { status: 401, type: "authentication_error", code: "invalid_api_key" },
+  PERMISSION_DENIED: { status: 403, type: "permission_error", code: "permission_denied" },
+  MODEL_NOT_FOUND: { status: 404, type: "invalid_request_error", code: "model_not_found" },
+  OUTPUT_INVALID: { status: 422, type: "invalid_output", code: "output_invalid" },
+  OVERLOADED: { status: 429, type: "rate_limit_error", code: "overloaded" },
+  HOST_REFUSED: { status: 502, type: "host_error", code: "host_refused" },
+  HOST_PROTOCOL: { status: 502, type: "host_error", code: "host_protocol" },
+  HOST_UNREACHABLE: { status: 502, type: "host_error", code: "host_unreachable" },
+  ENGINE_CRASHED: { status: 502, type: "host_error", code: "engine_crashed" },
+  BUNDLE_MISMATCH: { status: 502, type: "host_error", code: "bundle_mismatch" },
+  HOST_LOADING: { status: 503, type: "unavailable_error", code: "host_loading" },
+  HOST_TIMEOUT: { status: 504, type: "host_error", code: "host_timeout" },
+};
+
+const INTERNAL: Mapping = { status: 500, type: "server_error", code: "internal" };
+
+/** The HTTP status and body for anything that was thrown; a defect of ours says nothing about itself. */
+export function describeError(error: unknown): { status: number; body: ErrorBody; code: ErrorCode } {
+  if (!UnseenError.isInstance(error)) {
+    const message = "the gateway failed. Report it with the steps that lead here.";
+    return { status: INTERNAL.status, body: errorBody(message, INTERNAL, null), code: "INTERNAL" };
+  }
+  const mapping = mappings[error.code] ?? INTERNAL;
+  const param = "param" in error && typeof error.param === "string" ? error.param : null;
+  return { status: mapping.status, body: errorBody(error.line, mapping, param), code: error.code };
+}
+
+function errorBody(message: string, { type, code }: Mapping, param: string | null): ErrorBody {
+  return { error: { message, type, param, code } };
+}

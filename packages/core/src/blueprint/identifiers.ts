@@ -1,0 +1,70 @@
+/**
+ * Token ids in configuration files: which fields hold them, and how they change with the vocabulary.
+ * Leaving one behind gives the server a known pair, or a model that never stops (literature 1.1).
+ * @module
+ */
+import { UnseenError } from "../errors.ts";
+import { isObject, type Json, type JsonObject } from "./config.ts";
+
+/** Fields of `config.json` and `generation_config.json` that hold ids, beside everything named `*_token_id(s)`. */
+const ID_FIELDS = new Set(["suppress_tokens", "begin_suppress_tokens", "forced_decoder_ids", "bad_words_ids", "force_words_ids", "sequence_bias", "image_token_index"]);
+
+/** Fields of `generation_config.json` that are safe to publish: sampling defaults, no text. */
+const GENERATION_FIELDS = new Set([
+  "do_sample", "max_length", "max_new_tokens", "min_length", "min_new_tokens", "temperature", "top_k", "top_p", "min_p", "typical_p",
+  "repetition_penalty", "length_penalty", "num_beams", "num_return_sequences", "no_repeat_ngram_size", "use_cache", "transformers_version", "_from_model_config",
+]);
+
+/** Fields of `config.json` that could name the plain model, its language or its labels. */
+const PRIVATE_FIELDS = new Set(["_name_or_path", "id2label", "label2id", "finetuning_task", "task_specific_params", "auto_map", "tokenizer_class", "unsloth_version", "transformers.js_config"]);
+
+/** Whether a field's numbers are token ids. */
+export function holdsIds(field: string): boolean {
+  return ID_FIELDS.has(field) || /(^|_)token_ids?$/.test(field);
+}
+
+/**
+ * A `config.json` that is safe to upload: ids enciphered, nothing that names the plain model.
+ * Throws `TOKEN_OUT_OF_RANGE` for an id that is no row of the embedding.
+ */
+export function sealConfig(config: JsonObject, encipher: (id: number) => number, changes: JsonObject): JsonObject {
+  const kept = Object.entries(config).filter(([field]) => !PRIVATE_FIELDS.has(field));
+  return { ...Object.fromEntries(kept.map(([field, value]) => [field, holdsIds(field) ? mapIds(value, encipher, field) : value])), ...changes };
+}
+
+/** A `generation_config.json` that is safe to upload. Throws `TOKEN_OUT_OF_RANGE`. */
+export function sealGenerationConfig(config: JsonObject, encipher: (id: number) => number): JsonObject {
+  const kept = Object.entries(config).filter(([field]) => GENERATION_FIELDS.has(field) || holdsIds(field));
+  return Object.fromEntries(kept.map(([field, value]) => [field, holdsIds(field) ? mapIds(value, encipher, field) : value]));
+}
+
+function mapIds(value: Json, encipher: (id: number) => number, field: string): Json {
+  if (Array.isArray(value)) return value.map((entry) => mapIds(entry, encipher, field));
+  if (typeof value !== "number") return value;
+  if (value === -1) return value; // transformers' "none"
+  if (!Number.isSafeInteger(value) || value < 0) throw new UnseenError("TOKEN_OUT_OF_RANGE", `field ${field} holds ${value}, which is no token id.`, { hint: "Correct the configuration." });
+  return encipher(value);
+}
+
+/** The plain ids that end an answer: `generation_config.json` first, `config.json` else. */
+export function endOfSequenceIds(config: JsonObject, generationConfig: JsonObject | null): number[] {
+  const value = generationConfig?.["eos_token_id"] ?? config["eos_token_id"];
+  const list = Array.isArray(value) ? value : [value];
+  return list.filter((id): id is number => typeof id === "number" && id >= 0);
+}
+
+/** A single plain id, or null. */
+export function singleId(config: JsonObject, generationConfig: JsonObject | null, field: string): number | null {
+  const value = generationConfig?.[field] ?? config[field];
+  return typeof value === "number" && value >= 0 ? value : null;
+}
+
+/** Every id that a configuration names, with the path of its field; for audits. */
+export function identifiersIn(config: JsonObject, path = ""): { field: string; id: number }[] {
+  return Object.entries(config).flatMap(([field, value]) => {
+    const here = path ? `${path}.${field}` : field;
+    if (isObject(value)) return identifiersIn(value, here);
+    if (!holdsIds(field)) return [];
+    return [value].flat(4).filter((id): id is number => typeof id === "number" && id >= 0).map((id) => ({ field: here, id }));
+  });
+}

@@ -1,0 +1,42 @@
+/**
+ * The README.md of an encrypted model: what it is, what it is worth, and nothing that helps to read it.
+ * @module
+ */
+import type { Architecture } from "./architecture.ts";
+import type { Manifest } from "./model.ts";
+
+/** The text of the card, Markdown with YAML front matter. */
+export function modelCard(manifest: Manifest, architecture: Architecture, format: "safetensors" | "gguf"): string {
+  const engines =
+    format === "gguf"
+      ? "llama.cpp (`llama-server -m model.gguf`) or `unseen serve .`"
+      : "vLLM (`vllm serve . --skip-tokenizer-init`), SGLang (`--skip-tokenizer-init`), `transformers`, or `unseen serve .`";
+  return `---
+library_name: ${format === "gguf" ? "llama.cpp" : "transformers"}
+pipeline_tag: text-generation
+tags: [unseen, equivariant-encryption]
+---
+
+# An encrypted ${architecture.family} model
+
+Its weights and its vocabulary are transformed under a key that is not here. It takes token ids and gives
+token ids; which words they stand for is known to the key's owner alone. There is no tokenizer in this
+directory, and none is needed to serve it.
+
+- Scheme: Unseen equivariant encryption, version ${manifest.version}, strength \`${manifest.strength}\`
+- Fingerprint: \`${manifest.fingerprint}\`
+- Vocabulary: ${manifest.vocabularySize} ids, all of them moved, special ones included
+- Serve with: ${engines}
+- Talk to it with: \`unseen gateway\` on the key owner's machine
+
+## What this protects, and what not
+
+Logs, caches, networks and curious eyes see numbers without words. Someone who holds these files **and** the
+public model that they were made from can match the two and recover the vocabulary: against a determined
+operator of a public model this is obfuscation, not encryption. See the threat model in Unseen's documentation.
+
+## Licence
+
+The licence of the model that was encrypted applies to these weights; ask whoever gave them to you.
+`;
+}

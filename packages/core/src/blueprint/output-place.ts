@@ -1,0 +1,111 @@
+/**
+ * A place for output that appears whole or not at all: work happens in `NAME.partial`, and one rename
+ * makes it `NAME`. A process that dies leaves only the `.partial`, which nothing accepts as a model.
+ * @module
+ */
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { UnseenError, explainSystemError } from "../errors.ts";
+
+const OWNER_FILE = ".unseen-owner";
+
+export class OutputPlace {
+  /** Where the finished output will be. */
+  readonly path: string;
+  /** Directory to write into. */
+  readonly directory: string;
+  /** Whether an interrupted run's leftover was removed. */
+  readonly removedLeftover: boolean;
+  readonly #singleFile: string | null;
+
+  /**
+   * @param path the final directory, or file if `singleFile` names it
+   * @param singleFile for output that is one file: its name inside `directory` until it is moved out
+   * @throws UnseenError `OUTPUT_EXISTS`, `PERMISSION_DENIED`, `DISK_FULL`
+   */
+  constructor(path: string, singleFile: string | null = null) {
+    this.path = resolve(path);
+    this.directory = `${this.path}.partial`;
+    this.#singleFile = singleFile;
+    if (existsSync(this.path)) {
+      throw new UnseenError("OUTPUT_EXISTS", `${path} already exists.`, { hint: "Choose another --out or remove it first." });
+    }
+    try {
+      this.removedLeftover = removeLeftover(this.directory);
+      mkdirSync(dirname(this.path), { recursive: true });
+      mkdirSync(this.directory, { mode: 0o700 });
+      writeFileSync(join(this.directory, OWNER_FILE), String(process.pid));
+    } catch (error) {
+      throw explainSystemError(error, path);
+    }
+  }
+
+  /** Fails early where `bytes` will not fit. Throws `DISK_FULL`. */
+  reserve(bytes: number): void {
+    const { bavail, bsize } = statfsSync(this.directory);
+    if (bavail * bsize >= bytes) return;
+    throw new UnseenError("DISK_FULL", `${this.path} needs ${Math.ceil(bytes / 1e6)} MB, but only ${Math.floor((bavail * bsize) / 1e6)} MB are free.`, {
+      hint: "Free some space or choose another --out.",
+    });
+  }
+
+  /** Flushes every file and gives the output its name. */
+  commit(): void {
+    rmSync(join(this.directory, OWNER_FILE), { force: true });
+    try {
+      for (const name of readdirSync(this.directory)) flush(join(this.directory, name));
+      flush(this.directory);
+      if (this.#singleFile === null) renameSync(this.directory, this.path);
+      else {
+        renameSync(join(this.directory, this.#singleFile), this.path);
+        rmSync(this.directory, { recursive: true });
+      }
+      flush(dirname(this.path));
+    } catch (error) {
+      throw explainSystemError(error, this.path);
+    }
+  }
+
+  /** Removes everything written so far. */
+  discard(): void {
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+/** Removes what a dead process left; refuses what a living one is writing. */
+function removeLeftover(directory: string): boolean {
+  if (!existsSync(directory)) return false;
+  const owner = ownerOf(directory);
+  if (owner !== null && owner !== process.pid && isAlive(owner)) {
+    throw new UnseenError("OUTPUT_EXISTS", `process ${owner} is writing ${directory}.`, { hint: "Wait for it, or choose another --out." });
+  }
+  rmSync(directory, { recursive: true, force: true });
+  return true;
+}
+
+function ownerOf(directory: string): number | null {
+  try {
+    const owner = Number(readFileSync(join(directory, OWNER_FILE), "utf8"));
+    return Number.isSafeInteger(owner) && owner > 0 ? owner : null;
+  } catch {
+    return null;
+  }
+}
+
+function isAlive(process_: number): boolean {
+  try {
+    process.kill(process_, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function flush(path: string): void {
+  const descriptor = openSync(path, "r");
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}

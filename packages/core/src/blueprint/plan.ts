@@ -1,0 +1,276 @@
+/**
+ * From a model and a family's table to a list of jobs: which bytes go where, through which maps.
+ * A plan is plain data; workers rebuild the key's elements from the spaces that it names.
+ * @module
+ */
+import { closeSync, openSync, readSync } from "node:fs";
+import { Monomial } from "../algebra/monomial.ts";
+import { decode, formatBytes } from "../checkpoint/format.ts";
+import type { FloatFormat, TensorLocation } from "../checkpoint/tensor.ts";
+import { UnseenError } from "../errors.ts";
+import type { Blueprint, Row } from "./family.ts";
+import { floatFormat, type Model } from "./model.ts";
+import { axisParts, axisSize, type Axis, type Space, type SpaceAxis } from "./space.ts";
+import type { Rekeying } from "./spaces.ts";
+import type { OutputTensor, Storage } from "./storage.ts";
+
+/** A norm's gain (and LayerNorm's bias and mean) on its way into the tensors that read the norm. */
+export interface Fold {
+  readonly gain: Float64Array;
+  /** LayerNorm only: its bias; its readers lose the mean along the axis. */
+  readonly shift: Float64Array | null;
+}
+
+/** One axis of a job. */
+export interface AxisPlan {
+  readonly parts: readonly { readonly space: Space; readonly use: "write" | "read" | "free" }[];
+  readonly fold: Fold | null;
+  /** LayerNorm ignores the stream's mean, so writers give it up (literature 4.1). */
+  readonly centre: boolean;
+  /** Regroup rotary pairs from (i, i + d/2) to (2i, 2i + 1) afterwards. */
+  readonly interleave: boolean;
+}
+
+/** Where a matrix begins, inside a tensor. */
+export interface Place {
+  /** Stored name of the output tensor. */
+  readonly tensor: string;
+  /** Bytes from the tensor's first byte. */
+  readonly offset: number;
+  readonly format: FloatFormat;
+}
+
+/** One matrix (or vector, as a matrix of one row) to transform. */
+export interface Job {
+  readonly source: { readonly name: string; readonly file: string; readonly offset: number; readonly format: FloatFormat; readonly transposed: boolean };
+  /** Of the matrix as it will be stored. */
+  readonly rows: number;
+  readonly columns: number;
+  readonly rowAxis: AxisPlan | null;
+  readonly columnAxis: AxisPlan;
+  readonly target: Place;
+}
+
+/** Values that are known without reading weights: folded gains. */
+export interface Literal {
+  readonly values: Float64Array;
+  readonly target: Place;
+}
+
+export interface Plan {
+  readonly outputs: readonly OutputTensor[];
+  readonly jobs: readonly Job[];
+  readonly literals: readonly Literal[];
+  /** Whether embedding and head are still one tensor in the output. */
+  readonly tied: boolean;
+}
+
+/** Buffers that old exporters saved beside the weights; recomputed by every loader. */
+const INERT = [/\.rotary_emb\.inv_freq$/, /\.attn\.(masked_)?bias$/];
+
+export interface PlanOptions {
+  readonly model: Model;
+  readonly blueprint: Blueprint;
+  readonly storage: Storage;
+  readonly rekeying: Rekeying;
+  /** Move norm gains into their readers: needed as soon as the stream is rotated. */
+  readonly fold: boolean;
+}
+
+/**
+ * Plans a transformation and checks every tensor's presence and shape on the way.
+ * Throws `CHECKPOINT_MISSING_TENSOR`, `CHECKPOINT_WRONG_SHAPE`, `FAMILY_UNKNOWN_TENSOR`, `CHECKPOINT_DTYPE_UNSUPPORTED`.
+ */
+export function planTransformation(options: PlanOptions): Plan {
+  const { model, blueprint, storage, rekeying } = options;
+  const { architecture } = blueprint;
+  const named = new Map([...model.tensors].map(([name, tensor]) => [blueprint.aliases?.(name) ?? name, tensor]));
+  const foldable = options.fold && Object.values(blueprint.tensors).some((row) => row.axes.some((axis) => axisParts(axis).some(isFoldable)));
+  const untie = architecture.tied && foldable;
+  const jobs: Job[] = [];
+  const literals: Literal[] = [];
+  const outputs = new Map<string, OutputTensor>();
+  const used = new Set<string>();
+
+  const entries = Object.entries(blueprint.tensors).map(([tableName, row]) => {
+    const places = row.expert ? rekeying.places(row.expert.space, row.expert.index) : null;
+    const inputName = row.expert && places ? row.expert.name(places.before) : tableName;
+    const outputName = row.expert && places ? row.expert.name(places.after) : tableName;
+    const isTiedHead = architecture.tied && tableName === blueprint.head;
+    const source = named.get(isTiedHead ? blueprint.embedding : inputName);
+    used.add(inputName);
+    return { tableName, row, outputName, isTiedHead, source };
+  });
+  // In the order of the source file, so that a disk is read forwards.
+  entries.sort((a, b) => rank(a) - rank(b));
+  const gains = new GainReader(named, model.storedGainOffset);
+
+  for (const { row, outputName, isTiedHead, source, tableName } of entries) {
+    if (isTiedHead && !untie) continue;
+    if (!source) {
+      if (row.optional) continue;
+      throw new UnseenError("CHECKPOINT_MISSING_TENSOR", `tensor ${tableName} of family ${architecture.family} is missing.`, {
+        hint: "Download the checkpoint again; if it is complete, its configuration names the wrong family.",
+      });
+    }
+    planTensor(row, outputName, source);
+  }
+  const unknown = [...named.keys()].filter((name) => !used.has(name) && !INERT.some((pattern) => pattern.test(name)));
+  if (unknown.length > 0) {
+    throw new UnseenError("FAMILY_UNKNOWN_TENSOR", `family ${architecture.family} does not list tensor ${unknown.slice(0, 3).join(", ")}${unknown.length > 3 ? ` and ${unknown.length - 3} more` : ""}.`, {
+      hint: "A tensor of unknown use cannot be transformed exactly, so the model is refused as a whole.",
+    });
+  }
+  return { outputs: [...outputs.values()], jobs, literals, tied: architecture.tied && !untie };
+
+  function planTensor(row: Row, outputName: string, source: TensorLocation): void {
+    const storedSwapped = row.conv1d === true && model.transposedConv1d;
+    const writtenSwapped = row.conv1d === true && storage.transposedConv1d;
+    const swap = (axes: Row["axes"], swapped: boolean): readonly Axis[] => (swapped ? axes.toReversed() : axes);
+    checkShape(source, swap(row.axes, storedSwapped));
+    const axes = swap(row.axes, writtenSwapped);
+    const shape = axes.map(axisSize);
+    const format = floatFormat(source);
+    const place = storage.place(outputName, shape, format);
+    const output = outputs.get(place.output.name);
+    if (!output) outputs.set(place.output.name, place.output);
+    const target = { tensor: place.output.name, offset: place.offset, format: place.output.format };
+    const transposed = storedSwapped !== writtenSwapped;
+
+    if (axes.length === 1) return planVector(axes[0] as Axis, source, format, target);
+    const [rowAxis, columnAxis] = axes as readonly [Axis, Axis];
+    const columns = axisSize(columnAxis);
+    let row0 = 0;
+    // Fused rows are separate matrices one below the other.
+    for (const part of transposed ? [rowAxis] : axisParts(rowAxis)) {
+      const rows = axisSize(part);
+      jobs.push({
+        source: { name: source.name, file: source.file, offset: source.offset + formatBytes(format, row0, columns), format, transposed },
+        rows,
+        columns,
+        rowAxis: planAxis(part),
+        columnAxis: planAxis(columnAxis),
+        target: { ...target, offset: target.offset + formatBytes(target.format, row0, columns) },
+      });
+      row0 += rows;
+    }
+  }
+
+  function planVector(axis: Axis, source: TensorLocation, format: FloatFormat, target: Place): void {
+    const [first] = axisParts(axis) as [SpaceAxis];
+    if (first.use === "gain") {
+      const shift = model.storedGainOffset - storage.gainOffset;
+      if (foldable && isStream(first)) return void literals.push({ values: new Float64Array(first.space.size).fill(1 - storage.gainOffset), target });
+      const values = gains.stored(source);
+      const element = rekeying.of(first.space);
+      // Signs do not touch a gain: it multiplies a vector that carries them already.
+      const moved = element instanceof Monomial ? apply(element.unsigned(), values) : values;
+      return void literals.push({ values: moved.map((value) => value + shift), target });
+    }
+    if (first.use === "offset" && foldable) {
+      // All ones, from which the readers' folded rows recover the bias: see Fold.shift in rewrite.ts.
+      return void literals.push({ values: new Float64Array(first.space.size).fill(1), target });
+    }
+    jobs.push({
+      source: { name: source.name, file: source.file, offset: source.offset, format, transposed: false },
+      rows: 1,
+      columns: axisSize(axis),
+      rowAxis: null,
+      columnAxis: planAxis(axis),
+      target,
+    });
+  }
+
+  function planAxis(axis: Axis): AxisPlan {
+    const parts = axisParts(axis);
+    const first = parts[0] as SpaceAxis;
+    const fold = foldable && first.use === "read" && first.after !== undefined ? gains.fold(first.after, first.space) : null;
+    return {
+      parts: parts.map(({ space, use }) => ({ space, use: use === "read" ? "read" : use === "free" && foldable ? "free" : "write" })),
+      fold,
+      centre: foldable && first.use === "write" && isStream(first) && first.space.group.kind === "stream" && first.space.group.norm === "layer",
+      interleave: storage.interleavesRotary && model.rotaryLayout === "half" && parts.some(({ space }) => isRotary(space)),
+    };
+  }
+
+  function rank(entry: { source: TensorLocation | undefined; isTiedHead: boolean }): number {
+    if (!entry.source) return Number.MAX_SAFE_INTEGER;
+    const file = model.files.indexOf(entry.source.file);
+    return entry.isTiedHead ? Number.MAX_SAFE_INTEGER - 1 : file * 2 ** 42 + entry.source.offset;
+  }
+}
+
+function isStream(axis: SpaceAxis): boolean {
+  return axis.space.group.kind === "stream";
+}
+
+function isFoldable(axis: SpaceAxis): boolean {
+  return axis.space.group.kind === "stream" && axis.space.group.foldable;
+}
+
+function isRotary(space: Space): boolean {
+  return space.group.kind === "heads" && (space.group.role === "queries" || space.group.role === "keys") && space.group.rotaryDimensions > 0;
+}
+
+function checkShape(tensor: TensorLocation, axes: readonly Axis[]): void {
+  const expected = axes.map(axisSize);
+  if (expected.length === tensor.shape.length && expected.every((size, index) => size === tensor.shape[index])) return;
+  throw new UnseenError("CHECKPOINT_WRONG_SHAPE", `tensor ${tensor.name} must have shape (${expected.join(", ")}), got (${tensor.shape.join(", ")}).`, {
+    hint: "config.json and the weights belong to different models, or config.json is wrong.",
+  });
+}
+
+function apply(element: Monomial, values: Float64Array): Float64Array {
+  const moved = Float64Array.from(values);
+  element.apply(moved, 1);
+  return moved;
+}
+
+/** Reads vectors of norms; they are small. */
+class GainReader {
+  readonly #tensors: ReadonlyMap<string, TensorLocation>;
+  readonly #offset: number;
+
+  constructor(tensors: ReadonlyMap<string, TensorLocation>, offset: number) {
+    this.#tensors = tensors;
+    this.#offset = offset;
+  }
+
+  /** The vector as stored. Throws `CHECKPOINT_NON_FINITE`. */
+  stored(tensor: TensorLocation): Float64Array {
+    const values = readVector(tensor);
+    if (values.every(Number.isFinite)) return values;
+    throw new UnseenError("CHECKPOINT_NON_FINITE", `tensor ${tensor.name} holds NaN or infinity.`, { hint: "The checkpoint is damaged: download it again." });
+  }
+
+  fold(name: string, space: Space): Fold {
+    const weight = this.#tensors.get(`${name}.weight`);
+    if (!weight) throw new UnseenError("CHECKPOINT_MISSING_TENSOR", `tensor ${name}.weight is missing.`, { hint: "Download the checkpoint again." });
+    const bias = this.#tensors.get(`${name}.bias`);
+    const layer = space.group.kind === "stream" && space.group.norm === "layer";
+    if (weight.shape[0] !== space.size) checkShape(weight, [{ space, use: "gain" }]);
+    return {
+      gain: this.stored(weight).map((value) => value + this.#offset),
+      shift: layer && bias ? this.stored(bias) : layer ? new Float64Array(space.size) : null,
+    };
+  }
+}
+
+/** A 1-D tensor in float64. */
+export function readVector(tensor: TensorLocation): Float64Array {
+  const bytes = new Uint8Array(tensor.bytes);
+  const descriptor = openSync(tensor.file, "r");
+  try {
+    let done = 0;
+    while (done < bytes.length) {
+      const read = readSync(descriptor, bytes, done, bytes.length - done, tensor.offset + done);
+      if (read === 0) throw new UnseenError("CHECKPOINT_TRUNCATED", `tensor ${tensor.name} ends early.`, { hint: "Download the checkpoint again." });
+      done += read;
+    }
+  } finally {
+    closeSync(descriptor);
+  }
+  const values = new Float64Array(tensor.shape.reduce((product, size) => product * size, 1));
+  decode(floatFormat(tensor), bytes, values);
+  return values;
+}

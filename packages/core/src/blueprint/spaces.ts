@@ -1,0 +1,155 @@
+/**
+ * From a key to the element of each space's group. The one place where a key meets a model.
+ * @module
+ */
+import { Blocks, headOrders } from "../algebra/blocks.ts";
+import { wellConditioned } from "../algebra/dense.ts";
+import type { Element } from "../algebra/element.ts";
+import { Monomial } from "../algebra/monomial.ts";
+import { fixingOnes, structuredOrthogonal } from "../algebra/orthogonal.ts";
+import { deriveBytes, deriveRandom } from "../algebra/random.ts";
+import { Rotary } from "../algebra/rotary.ts";
+import type { Group, Space } from "./space.ts";
+
+/**
+ * `permute`: permutations and signs alone; every weight keeps its bits.
+ * `rotate`: the full group of every space.
+ */
+export type Strength = "permute" | "rotate";
+
+/** A 32-byte master secret and how much of each group it draws from. */
+export interface ModelKey {
+  readonly secret: Uint8Array;
+  readonly strength: Strength;
+}
+
+/** Which dimensions of a head a rotary frequency pairs: (i, i + d/2), or (2i, 2i + 1) as in GGUF's `llama`. */
+export type RotaryLayout = "half" | "interleaved";
+
+/**
+ * The cipher id of every plain id: `cipher = permutation[plain]`.
+ *
+ * @param secret the 32-byte key
+ * @param size rows of the embedding table, which may exceed the tokenizer's vocabulary
+ */
+export function vocabularyPermutation(secret: Uint8Array, size: number): Uint32Array {
+  return Monomial.permutation(deriveRandom(secret, "vocabulary"), size).target();
+}
+
+/** A key's public name, 16 hexadecimal digits; says nothing about the secret. */
+export function keyIdentifier(secret: Uint8Array): string {
+  return Buffer.from(deriveBytes(secret, "identifier", 8)).toString("hex");
+}
+
+/** The elements of one key, drawn once per space. */
+export class Elements {
+  readonly #key: ModelKey;
+  readonly #layout: RotaryLayout;
+  readonly #drawn = new Map<string, Element>();
+
+  constructor(key: ModelKey, layout: RotaryLayout) {
+    this.#key = key;
+    this.#layout = layout;
+  }
+
+  /** T of a space; null where only the identity leaves the model exact. */
+  of(space: Space): Element | null {
+    if (space.group.kind === "fixed" || space.size === 0) return null;
+    let element = this.#drawn.get(space.id);
+    if (!element) {
+      element = this.#draw(space, space.group);
+      this.#drawn.set(space.id, element);
+    }
+    return element;
+  }
+
+  #draw(space: Space, group: Exclude<Group, { kind: "fixed" }>): Element {
+    const { secret, strength } = this.#key;
+    const rotate = strength === "rotate";
+    switch (group.kind) {
+      case "permutation":
+        return Monomial.permutation(deriveRandom(secret, space.id), space.size);
+      case "scaled": {
+        const permutation = Monomial.permutation(deriveRandom(secret, group.of), space.size);
+        const random = deriveRandom(secret, space.id);
+        return permutation.compose(rotate ? scales(random, space.size) : Monomial.signs(random, space.size));
+      }
+      case "stream": {
+        const random = deriveRandom(secret, space.id);
+        if (rotate && group.foldable) {
+          return group.norm === "rms" ? structuredOrthogonal(random, space.size) : fixingOnes(random, space.size);
+        }
+        if (group.norm === "rms") return Monomial.signed(random, space.size);
+        // LayerNorm subtracts the mean, which single signs would change: permutations and one sign for all.
+        const sign = random.sign();
+        const permutation = Monomial.permutation(random, space.size);
+        return sign > 0 ? permutation : permutation.compose(constant(space.size, -1));
+      }
+      case "heads":
+        return this.#heads(group);
+    }
+  }
+
+  #heads(group: Group & { kind: "heads" }): Element {
+    const { layer, heads, kvHeads, role } = group;
+    const orders = headOrders(deriveRandom(this.#key.secret, `layer.${layer}.heads`), kvHeads, heads / kvHeads);
+    const perKvHead = role === "keys" || role === "values";
+    const order = perKvHead ? orders.kv : orders.heads;
+    const maps = Array.from({ length: kvHeads }, (_, head) => this.#head(group, head));
+    const elements = Array.from(order, (_, place) => maps[perKvHead ? place : Math.floor((place * kvHeads) / heads)] as Element);
+    return new Blocks(order, elements);
+  }
+
+  /** The map inside one key-value head, shared by its query heads; keys take the inverse-transpose of queries. */
+  #head(group: Group & { kind: "heads" }, head: number): Element {
+    const { layer, headSize, rotaryDimensions, role, normed } = group;
+    const rotate = this.#key.strength === "rotate";
+    if (role === "values" || role === "attended") {
+      const random = deriveRandom(this.#key.secret, `layer.${layer}.values.${head}`);
+      return rotate ? wellConditioned(random, headSize) : Monomial.signed(random, headSize);
+    }
+    const random = deriveRandom(this.#key.secret, `layer.${layer}.rotary.${head}`);
+    const rotary = { layout: this.#layout, rotaryDimensions };
+    let queries: Element;
+    if (normed) queries = rotaryDimensions > 0 ? Rotary.signs(random, headSize, rotary) : Monomial.signs(random, headSize);
+    else if (rotaryDimensions === 0) queries = rotate ? wellConditioned(random, headSize) : Monomial.signed(random, headSize);
+    else queries = rotate ? Rotary.random(random, headSize, rotary) : Rotary.signs(random, headSize, rotary);
+    return role === "queries" ? queries : queries.inverseTranspose();
+  }
+}
+
+/** From one key to another: the element that undoes `from` and applies `to`. Either may be absent. */
+export class Rekeying {
+  readonly #from: Elements | null;
+  readonly #to: Elements | null;
+
+  constructor(from: Elements | null, to: Elements | null) {
+    this.#from = from;
+    this.#to = to;
+  }
+
+  /** T of a space, null for the identity. */
+  of(space: Space): Element | null {
+    const undo = this.#from?.of(space)?.inverse() ?? null;
+    const apply = this.#to?.of(space) ?? null;
+    return undo && apply ? undo.compose(apply) : (undo ?? apply);
+  }
+
+  /** Where member `index` of a permuted space lies before and after: the places of an expert's tensors. */
+  places(space: Space, index: number): { before: number; after: number } {
+    const place = (elements: Elements | null): number => {
+      const element = elements?.of(space);
+      return element instanceof Monomial ? (element.target()[index] as number) : index;
+    };
+    return { before: place(this.#from), after: place(this.#to) };
+  }
+}
+
+function scales(random: ReturnType<typeof deriveRandom>, size: number): Monomial {
+  const scale = Float64Array.from({ length: size }, () => random.sign() * 2 ** (2 * random.uniform() - 1));
+  return new Monomial(Uint32Array.from({ length: size }, (_, index) => index), scale);
+}
+
+function constant(size: number, value: number): Monomial {
+  return new Monomial(Uint32Array.from({ length: size }, (_, index) => index), new Float64Array(size).fill(value));
+}

@@ -1,0 +1,78 @@
+/**
+ * After encrypting: writes what the key owner needs to talk to the model into the keyring directory.
+ * @module
+ */
+import { readFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { writeBundle, type Bundle } from "@unseen/client/bundle.ts";
+import type { Home } from "@unseen/client/home.ts";
+import { recordModel, type Key } from "@unseen/client/keyring.ts";
+import { tokenizerFilesFromGguf } from "@unseen/client/tokenizer-from-gguf.ts";
+import { isObject, type JsonObject } from "@unseen/core/blueprint/config.ts";
+import { openModel, readJson } from "@unseen/core/blueprint/model.ts";
+import type { TransformResult } from "@unseen/core/blueprint/transform.ts";
+import { UnseenError } from "@unseen/core/errors.ts";
+
+const TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"];
+
+export interface BundleSource {
+  /** The plain model. */
+  readonly source: string;
+  readonly result: TransformResult;
+  readonly key: Key;
+  /** By which the user will ask for it. */
+  readonly name: string;
+  /** Where the tokenizer lies, if not with the model. */
+  readonly tokenizer?: string | undefined;
+}
+
+/** Writes the bundle and notes the model in the key's record; says whether it can speak text. Throws `BUNDLE_INVALID`, `DISK_FULL`. */
+export async function bundleModel(home: Home, input: BundleSource): Promise<{ bundle: Bundle; hasTokenizer: boolean }> {
+  const { manifest } = input.result;
+  if (!manifest) throw new UnseenError("INTERNAL", "a model without manifest cannot have a bundle.");
+  const files = await tokenizerFiles(input);
+  const bundle: Bundle = {
+    version: 1,
+    fingerprint: manifest.fingerprint,
+    name: input.name,
+    keyId: input.key.id,
+    strength: manifest.strength,
+    family: manifest.family,
+    vocabularySize: manifest.vocabularySize,
+    contextLength: input.result.contextLength,
+    created: new Date().toISOString(),
+    eosIds: [...input.result.eosIds],
+    bosId: input.result.bosId,
+    generation: generationDefaults(await readJson(join(input.tokenizer ?? input.source, "generation_config.json")).catch(() => null)),
+  };
+  await writeBundle(home, bundle, files);
+  await recordModel(home, input.key, { fingerprint: manifest.fingerprint, strength: manifest.strength, name: input.name, created: bundle.created });
+  return { bundle, hasTokenizer: "tokenizer.json" in files };
+}
+
+async function tokenizerFiles(input: BundleSource): Promise<Record<string, Uint8Array | string>> {
+  const directory = input.tokenizer ?? input.source;
+  if (directory.endsWith(".gguf")) {
+    const model = await openModel(directory);
+    try {
+      return { ...tokenizerFilesFromGguf(model.metadata ?? new Map()) };
+    } catch (error) {
+      if (UnseenError.isInstance(error) && error.code === "TOKENIZER_MISSING") return {};
+      throw error;
+    }
+  }
+  const entries = await Promise.all(TOKENIZER_FILES.map(async (name) => [name, await readFile(join(directory, name)).catch(() => null)] as const));
+  return Object.fromEntries(entries.filter((entry): entry is readonly [string, NonNullable<(typeof entry)[1]>] => entry[1] !== null));
+}
+
+function generationDefaults(config: JsonObject | null): Bundle["generation"] {
+  if (!isObject(config ?? undefined) || config?.["do_sample"] !== true) return {};
+  const number = (field: string): number | undefined => (typeof config[field] === "number" ? config[field] : undefined);
+  const values = { temperature: number("temperature"), topP: number("top_p"), topK: number("top_k"), minP: number("min_p"), repetitionPenalty: number("repetition_penalty") };
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
+}
+
+/** The last part of a path without its extension: a model's default name. */
+export function nameOf(path: string): string {
+  return basename(path).replace(/\.gguf$/, "");
+}

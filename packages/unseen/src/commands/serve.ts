@@ -1,0 +1,129 @@
+/**
+ * `unseen serve`, `unseen gateway`, `unseen chat`
+ * @module
+ */
+import { runChat } from "@unseen/client/chat/chat.ts";
+import { serveModel, connectModel } from "@unseen/client/gateway/model.ts";
+import { startGateway } from "@unseen/client/gateway/serve.ts";
+import { resolveHome } from "@unseen/client/home.ts";
+import { startHost } from "@unseen/host/serve.ts";
+import { UnseenError } from "@unseen/core/errors.ts";
+import type { Command } from "commander";
+import { addCommand, wholeNumber } from "../command.ts";
+import { connectModels, hostOptions, type HostFlags } from "../models.ts";
+import type { Terminal } from "../terminal.ts";
+
+const PORT = wholeNumber(0, 65_535);
+
+interface ServeFlags {
+  readonly port: number;
+  readonly hostname: string;
+  readonly apiKey?: string;
+  readonly name?: string;
+  readonly threads: number;
+  readonly sequences: number;
+  readonly context?: number;
+  readonly queue?: number;
+  readonly plain?: boolean;
+}
+
+export function addServeCommands(program: Command): void {
+  addCommand<ServeFlags>(program, {
+    name: "serve",
+    description: "serve an encrypted model blind: token ids in, token ids out (the untrusted machine runs this)",
+    arguments: [["<model>", "encrypted directory or .gguf file"]],
+    options: [
+      { flags: "--port <number>", description: "port", env: "UNSEEN_HOST_PORT", fallback: "8801", parse: PORT },
+      { flags: "--hostname <address>", description: "address to listen on; 0.0.0.0 lets other machines in", env: "UNSEEN_HOST_NAME", fallback: "127.0.0.1" },
+      { flags: "--api-key <key>", description: "clients must send this key", env: "UNSEEN_HOST_API_KEY" },
+      { flags: "--name <name>", description: "name in /v1/models", env: "UNSEEN_SERVED_NAME" },
+      { flags: "--threads <count>", description: "threads of the engine; at most the idle cores", env: "UNSEEN_HOST_THREADS", fallback: "1", parse: wholeNumber(1, 1024) },
+      { flags: "--sequences <count>", description: "answers that run at once", fallback: "4", parse: wholeNumber(1, 256) },
+      { flags: "--context <tokens>", description: "tokens per sequence", parse: wholeNumber(16) },
+      { flags: "--queue <count>", description: "requests that may wait", parse: wholeNumber(1, 100_000) },
+      { flags: "--plain", description: "also serve a model that is not encrypted", env: "UNSEEN_HOST_PLAIN" },
+    ],
+    async run({ options, values, terminal }) {
+      const { context, queue, ...rest } = options;
+      const host = await startHost({
+        model: values[0] as string,
+        ...rest,
+        port: Number(options.port),
+        threads: Number(options.threads),
+        sequences: Number(options.sequences),
+        contextSize: context,
+        maximumQueue: queue,
+        log: (line) => terminal.note(line),
+      });
+      announceExposure(options.hostname, options.apiKey, terminal);
+      terminal.print(`Serving ${host.name} at ${host.url}, ${host.contextLength} tokens of context${host.manifest ? `, fingerprint ${host.manifest.fingerprint}` : ", NOT ENCRYPTED"}.`);
+      terminal.result({ url: host.url, name: host.name, fingerprint: host.manifest?.fingerprint ?? null, contextLength: host.contextLength });
+      await untilStopped((signal) => terminal.note(`${signal}: finishing what runs; press again to stop at once`), () => host.close());
+    },
+  });
+
+  addCommand<HostFlags & { port: number; hostname: string; apiKey?: string; origin?: readonly string[] }>(program, {
+    name: "gateway",
+    description: "serve the OpenAI API on this machine; hosts get nothing but cipher ids",
+    options: [
+      { flags: "--port <number>", description: "port", env: "UNSEEN_PORT", fallback: "8800", parse: PORT },
+      { flags: "--hostname <address>", description: "address to listen on", env: "UNSEEN_HOSTNAME", fallback: "127.0.0.1" },
+      { flags: "--api-key <key>", description: "clients must send this key", env: "UNSEEN_API_KEY" },
+      ...hostOptions,
+      { flags: "--origin <origin>", description: "let pages of this origin call the gateway", repeated: true },
+    ],
+    async run({ options, terminal }) {
+      const models = await connectModels(resolveHome(), options);
+      const gateway = await startGateway({
+        models,
+        port: Number(options.port),
+        hostname: options.hostname,
+        apiKey: options.apiKey,
+        origins: options.origin,
+        log: (entry) => terminal.note(Object.entries(entry).map(([name, value]) => `${name}=${String(value)}`).join(" ")),
+      });
+      announceExposure(options.hostname, options.apiKey, terminal);
+      terminal.print(`OpenAI base URL  ${gateway.baseUrl}`);
+      for (const model of models) terminal.print(`Model            ${model.id}  ${model.bundle.fingerprint}  at ${model.engines.map((engine) => engine.url).join(", ")}`);
+      terminal.result({ url: gateway.url, baseUrl: gateway.baseUrl, models: models.map((model) => model.id) });
+      await untilStopped(() => {}, () => gateway.close());
+    },
+  });
+
+  addCommand<HostFlags & { showWire?: boolean; system?: string; message?: string }>(program, {
+    name: "chat",
+    description: "chat in the terminal with a blind host",
+    options: [
+      ...hostOptions,
+      { flags: "--show-wire", description: "show beside each message what the host saw" },
+      { flags: "--system <text>", description: "system message" },
+      { flags: "--message <text>", description: "say this, print the answer and exit" },
+    ],
+    async run({ options, terminal }) {
+      const models = await connectModels(resolveHome(), options);
+      const [model] = models;
+      if (!model || models.length > 1) {
+        throw new UnseenError("USAGE", `the hosts serve ${models.length} models.`, { hint: `Choose one with --model: ${models.map(({ id }) => id).join(", ")}.` });
+      }
+      const served = serveModel(model);
+      await connectModel(served);
+      return runChat(served, { showWire: options.showWire === true, system: options.system, message: options.message, silent: terminal.json });
+    },
+  });
+}
+
+/** Says so when a server is reachable from other machines without a key. */
+function announceExposure(hostname: string, apiKey: string | undefined, terminal: Terminal): void {
+  if (apiKey || ["127.0.0.1", "::1", "localhost"].includes(hostname)) return;
+  terminal.note(`Warning: ${hostname} is reachable from other machines and no --api-key is set.`);
+}
+
+/** Waits for SIGINT or SIGTERM, closes, and lets a second signal end the process at once. */
+async function untilStopped(announce: (signal: string) => void, close: () => Promise<void>): Promise<void> {
+  const signal = await new Promise<string>((resolve) => {
+    for (const name of ["SIGINT", "SIGTERM"]) process.once(name, () => resolve(name));
+  });
+  announce(signal);
+  process.once("SIGINT", () => process.exit(130));
+  await close();
+}

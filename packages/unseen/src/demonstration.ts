@@ -1,0 +1,59 @@
+/**
+ * One streamed answer through the gateway, next to what the host saw of it.
+ * @module
+ */
+import type { ServedModel } from "@unseen/client/gateway/model.ts";
+import type { RunningGateway } from "@unseen/client/gateway/serve.ts";
+import { readEvents } from "@unseen/client/engines/event-stream.ts";
+import type { Crossing } from "@unseen/client/engines/recording.ts";
+import { UnseenError } from "@unseen/core/errors.ts";
+import type { Terminal } from "./terminal.ts";
+
+export interface Demonstration {
+  readonly question: string;
+  readonly answer: string;
+  /** Ids that went to the host, and came back. */
+  readonly hostSaw: { readonly prompt: readonly number[]; readonly answer: readonly number[] };
+}
+
+/** Asks over HTTP, as any program would. Throws `HOST_PROTOCOL` where the gateway refuses. */
+export async function streamDemonstration(input: {
+  gateway: RunningGateway;
+  model: ServedModel;
+  question: string;
+  apiKey: string | undefined;
+  /** What the model's recording engine saw; filled while the answer streams. */
+  crossings: readonly Crossing[];
+  terminal: Terminal;
+}): Promise<Demonstration> {
+  const { gateway, model, question, apiKey, crossings, terminal } = input;
+  terminal.print(`You   ${question}`);
+  terminal.write("Model ");
+  const response = await fetch(`${gateway.baseUrl}/chat/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json", ...(apiKey ? { authorization: `Bearer ${apiKey}` } : {}) },
+    body: JSON.stringify({ model: model.id, stream: true, temperature: 0, max_tokens: 120, messages: [{ role: "user", content: question }] }),
+  });
+  if (!response.ok || !response.body) throw new UnseenError("HOST_PROTOCOL", `the gateway answered ${response.status}.`);
+  let answer = "";
+  for await (const data of readEvents(response.body, () => {})) {
+    if (data === "[DONE]") break;
+    const delta = (JSON.parse(data) as { choices?: { delta?: { content?: string } }[] }).choices?.[0]?.delta?.content ?? "";
+    answer += delta;
+    terminal.write(delta);
+  }
+  const prompt = crossings.flatMap(({ sent }) => sent);
+  const received = crossings.flatMap(({ received: ids }) => ids);
+  terminal.print();
+  terminal.print();
+  terminal.print("What the host saw of it, all of it:");
+  terminal.print(`  in    ${excerpt(prompt)}`);
+  terminal.print(`  out   ${excerpt(received)}`);
+  terminal.print();
+  return { question, answer, hostSaw: { prompt, answer: received } };
+}
+
+function excerpt(ids: readonly number[]): string {
+  const shown = ids.slice(0, 24).join(" ");
+  return ids.length > 24 ? `${shown} … (${ids.length} ids)` : shown;
+}

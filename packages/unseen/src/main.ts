@@ -1,0 +1,50 @@
+/**
+ * The command line: parses, calls the packages, prints.
+ * @module
+ */
+import { readFileSync } from "node:fs";
+import { Command, CommanderError } from "commander";
+import { addEncryptCommands } from "./commands/encrypt.ts";
+import { addIdCommands } from "./commands/ids.ts";
+import { addKeyCommands } from "./commands/key.ts";
+import { addModelCommands } from "./commands/pull.ts";
+import { addServeCommands } from "./commands/serve.ts";
+import { addStartCommand } from "./commands/start.ts";
+import { createTerminal, reportFailure } from "./terminal.ts";
+
+const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string };
+
+/** The whole command line, ready to parse. */
+export function createProgram(): Command {
+  const program = new Command("unseen")
+    .description("Run AI models on machines you don't trust.")
+    .version(version)
+    .enablePositionalOptions()
+    .showHelpAfterError("(see unseen --help)")
+    .exitOverride();
+  addStartCommand(program);
+  addKeyCommands(program);
+  addModelCommands(program);
+  addEncryptCommands(program);
+  addServeCommands(program);
+  addIdCommands(program);
+  program.addHelpText("after", "\nEvery flag is also an environment variable, UNSEEN_ and its name; a flag wins. UNSEEN_HOME holds keys, bundles and models (default ~/.unseen).");
+  return program;
+}
+
+/** Runs one command line and gives the exit code. */
+export async function run(parameters: readonly string[]): Promise<number> {
+  try {
+    await createProgram().parseAsync([...parameters], { from: "user" });
+    return Number(process.exitCode ?? 0);
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      // Commander has printed its own line; with --json the caller gets an object as well.
+      const usage = error.exitCode !== 0;
+      if (usage) createTerminal(parameters.includes("--json")).result({ error: { code: "USAGE", message: error.message } });
+      return error.exitCode;
+    }
+    reportFailure(error, createTerminal(parameters.includes("--json")));
+    return 1;
+  }
+}
