@@ -116,6 +116,9 @@ export function explainSystemError(error: unknown, subject: string): unknown {
       return new UnseenError("PERMISSION_DENIED", `no permission for ${subject}.`, { hint: "Check the owner and mode of the path.", cause: error });
     case "EADDRINUSE":
       return new UnseenError("PORT_IN_USE", `${subject} is already in use.`, { hint: "Stop the other process or choose another port with --port.", cause: error });
+    case "EEXIST":
+    case "ENOTDIR":
+      return new UnseenError("OUTPUT_EXISTS", `${subject} collides with a file that is already there.`, { hint: "Choose another path or remove it first.", cause: error });
     case "ENOENT":
       return new UnseenError("CHECKPOINT_NOT_FOUND", `${subject} does not exist.`, { hint: "Check the path.", cause: error });
     default:

@@ -37,7 +37,7 @@ const modelList = z.object({
 });
 
 const chunk = z.object({
-  error: z.unknown(),
+  error: z.unknown().optional(),
   choices: z
     .array(
       z.object({

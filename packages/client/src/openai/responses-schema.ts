@@ -52,8 +52,8 @@ export const responsesSchema = z.object({
   include: z.array(z.string()).nullish(),
   metadata: z.record(z.string(), z.string()).nullish(),
   previous_response_id: z.string().nullish(),
-  conversation: z.unknown(),
-  prompt: z.unknown(),
+  conversation: z.unknown().optional(),
+  prompt: z.unknown().optional(),
   background: z.boolean().nullish(),
 });
 

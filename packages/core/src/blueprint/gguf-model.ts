@@ -6,7 +6,7 @@
  */
 import { closeSync, openSync, readSync } from "node:fs";
 import { basename } from "node:path";
-import type { GgufValue, OpenedGguf } from "../checkpoint/gguf.ts";
+import type { GgufValue, Gguf } from "../checkpoint/gguf.ts";
 import type { TensorLocation } from "../checkpoint/tensor.ts";
 import { UnseenError } from "../errors.ts";
 import type { Json, JsonObject } from "./config.ts";
@@ -24,7 +24,7 @@ const MAXIMUM_FREQUENCIES = 1 << 16;
  * Reads a GGUF's header as a {@link Model}; of the data only rotary factors, a few hundred bytes.
  * Throws `FAMILY_UNKNOWN`, `FAMILY_UNKNOWN_FIELD`, `FAMILY_UNSUPPORTED_VALUE`, `FAMILY_UNKNOWN_TENSOR`, `CHECKPOINT_MALFORMED`.
  */
-export function readGgufModel(path: string, gguf: OpenedGguf): Model {
+export function readGgufModel(path: string, gguf: Gguf): Model {
   const reader = new GgufReader(gguf.metadata);
   const { architecture } = reader;
   const rotaryLayout = ggufRotaryLayout(architecture); // throws for an unknown architecture
