@@ -29,11 +29,29 @@ const rotary = (): Rotary => Rotary.random(random, 64, { layout: "half" });
 const cases: [string, number, number, AxisRewrite, AxisRewrite][] = [
   ["copy, both axes identity", 8192, hidden, identity, identity],
   ["permute rows", 8192, hidden, { element: Monomial.permutation(random, 8192) }, identity],
-  ["permute rows, signed permutation of columns", 8192, hidden, { element: Monomial.permutation(random, 8192) }, { element: Monomial.signed(random, hidden) }],
+  [
+    "permute rows, signed permutation of columns",
+    8192,
+    hidden,
+    { element: Monomial.permutation(random, 8192) },
+    { element: Monomial.signed(random, hidden) },
+  ],
   ["signed permutation of both", hidden, 8192, { element: Monomial.signed(random, hidden) }, { element: Monomial.signed(random, 8192) }],
   ["gate_proj: permute rows, rotate columns", 8192, hidden, { element: Monomial.permutation(random, 8192) }, readRotation],
-  ["up_proj: permute and scale rows, rotate columns", 8192, hidden, { element: Monomial.scaled(random, 8192, { signs: true }) }, readRotation],
-  ["down_proj: rotate rows, permute and scale columns", hidden, 8192, { element: rotation }, { element: Monomial.scaled(random, 8192, { signs: true }) }],
+  [
+    "up_proj: permute and scale rows, rotate columns",
+    8192,
+    hidden,
+    { element: Monomial.scaled(random, 8192, { signs: true }) },
+    readRotation,
+  ],
+  [
+    "down_proj: rotate rows, permute and scale columns",
+    hidden,
+    8192,
+    { element: rotation },
+    { element: Monomial.scaled(random, 8192, { signs: true }) },
+  ],
   ["q_proj: rotary heads, rotate columns", hidden, hidden, heads(32, rotary), readRotation],
   ["v_proj: dense heads, rotate columns", 512, hidden, heads(8, () => wellConditioned(random, 64)), readRotation],
   ["o_proj: rotate rows, dense heads", hidden, hidden, { element: rotation }, heads(32, () => wellConditioned(random, 64))],
@@ -45,13 +63,21 @@ for (const [name, rows, columns, rowAxis, columnAxis] of cases) {
   const bytes = new Uint8Array(stored.buffer);
   const result = new Uint8Array(bytes.length);
   const stride = columns * 2;
-  const source: MatrixSource = { rows, columns, format: "BF16", name, read: (row, count, into) => into.set(bytes.subarray(row * stride, (row + count) * stride)) };
+  const source: MatrixSource = {
+    rows,
+    columns,
+    format: "BF16",
+    name,
+    read: (row, count, into) => into.set(bytes.subarray(row * stride, (row + count) * stride)),
+  };
   const target = { format: "BF16", write: (row: number, _count: number, part: Uint8Array) => result.set(part, row * stride) } as const;
   const seconds = fastest(() => rewriteMatrix(source, rowAxis, columnAxis, target));
   const copySeconds = fastest(() => result.set(bytes));
   const perWeight = (seconds / stored.length) * 1e9;
   const speed = (of: number): string => `${(bytes.length / of / 1e9).toFixed(2).padStart(6)} GB/s`;
-  process.stdout.write(`${name.padEnd(52)} ${perWeight.toFixed(2).padStart(7)} ns/weight  ${speed(seconds)}  (copy in memory ${speed(copySeconds)})\n`);
+  process.stdout.write(
+    `${name.padEnd(52)} ${perWeight.toFixed(2).padStart(7)} ns/weight  ${speed(seconds)}  (copy in memory ${speed(copySeconds)})\n`,
+  );
 }
 
 function fastest(run: () => void): number {

@@ -8,8 +8,9 @@
  * wrote them. After the control tokens are recognised the marks are removed, so the message is tokenised as it
  * was written, as ordinary text.
  *
- * A spelling may also be put together from two values ("<|im_" in one part, "end|>" in the next), so a value whose end
- * begins a spelling, or whose start ends one, gets a mark at that edge.
+ * A spelling may also be put together from several values ("<|im_" in one part, "end|>" in the next) or from a value and
+ * the template's own text ("<|" + name + "|>"), so a value whose end begins a spelling, whose start ends one, or that
+ * lies inside one gets a mark at its edges.
  * @module
  */
 import { UnseenError } from "@unseen/core/errors.ts";
@@ -19,18 +20,26 @@ import { alternatives } from "./added-tokens.ts";
 const MAXIMUM_DEPTH = 64;
 const NONCHARACTERS = Array.from({ length: 32 }, (_, index) => String.fromCharCode(0xfdd0 + index));
 
+/**
+ * What gets a mark: whole spellings; also edges that could complete one; also whole values that lie inside one.
+ * The wider the reach, the likelier a template that compares a value notices.
+ */
+export type Reach = "spellings" | "edges" | "parts";
+
 /** The control tokens of one tokenizer, ready to be found in untrusted text. */
 export class SpecialShield {
   readonly spellings: readonly string[];
   readonly #any: RegExp | null;
   readonly #prefixes = new Set<string>();
   readonly #suffixes = new Set<string>();
+  readonly #folded: string; // all spellings in lower case, with something between that no text holds
   readonly #longest: number;
 
   /** @param spellings of the control tokens, each of at least two characters */
   constructor(spellings: readonly string[]) {
     this.spellings = spellings;
     this.#any = compile(spellings);
+    this.#folded = spellings.join("\uFFFF").toLowerCase();
     this.#longest = spellings.reduce((longest, spelling) => Math.max(longest, spelling.length), 0);
     for (const spelling of spellings) {
       const folded = spelling.toLowerCase();
@@ -51,30 +60,37 @@ export class SpecialShield {
   /**
    * A copy of a value with marks in every string and key.
    *
-   * @param only mark these spellings alone, and no edges
+   * @param only mark these spellings alone
    */
-  protect(value: unknown, mark: string, only?: readonly string[]): unknown {
+  protect(value: unknown, mark: string, reach: Reach, only?: readonly string[]): unknown {
     const pattern = only ? compile(only) : this.#any;
     if (!pattern) return value;
     const visit = (item: unknown, depth: number): unknown => {
-      if (typeof item === "string") return this.#protectText(item, mark, pattern, only === undefined);
+      if (typeof item === "string") return this.#protectText(item, mark, pattern, reach);
       if (typeof item !== "object" || item === null) return item;
       if (depth >= MAXIMUM_DEPTH) throw new UnseenError("REQUEST_INVALID", `messages: expected at most ${MAXIMUM_DEPTH} levels, got more.`);
       if (Array.isArray(item)) return item.map((element) => visit(element, depth + 1));
-      return Object.fromEntries(Object.entries(item).map(([key, element]) => [visit(key, depth) as string, visit(element, depth + 1)]));
+      // Templates look fields up by name, and a name such as "function" may well lie inside a marker.
+      const keyReach = reach === "parts" ? "edges" : reach;
+      return Object.fromEntries(Object.entries(item).map(([key, element]) => [this.#protectText(key, mark, pattern, keyReach), visit(element, depth + 1)]));
     };
     return visit(value, 0);
   }
 
-  #protectText(text: string, mark: string, pattern: RegExp, edges: boolean): string {
+  #protectText(text: string, mark: string, pattern: RegExp, reach: Reach): string {
     let marked = text.replace(pattern, `$&${mark}`);
-    if (!edges || marked === "") return marked;
+    if (reach === "spellings" || marked === "") return marked;
+    const inside = reach === "parts" && this.#isPart(text.trim());
     // Templates trim, so the edge is at the first and last character that is not a space.
     const end = marked.trimEnd();
-    if (this.#endsInside(end)) marked = end + mark + marked.slice(end.length);
+    if (inside || this.#endsInside(end)) marked = end + mark + marked.slice(end.length);
     const start = marked.trimStart();
-    if (this.#startsInside(start)) marked = marked.slice(0, marked.length - start.length) + mark + start;
+    if (inside || this.#startsInside(start)) marked = marked.slice(0, marked.length - start.length) + mark + start;
     return marked;
+  }
+
+  #isPart(text: string): boolean {
+    return text !== "" && text.length < this.#longest && this.#folded.includes(text.toLowerCase());
   }
 
   #endsInside(text: string): boolean {

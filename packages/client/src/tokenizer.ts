@@ -7,8 +7,8 @@ import { join } from "node:path";
 import { type AddedToken, Tokenizer } from "@huggingface/tokenizers";
 import { UnseenError } from "@unseen/core/errors.ts";
 import { AddedTokenSplitter, isControl, type Section } from "./added-tokens.ts";
-import { ChatTemplate, type Conversation, normalizeMessages } from "./chat-template.ts";
-import { SpecialShield } from "./special-shield.ts";
+import { type ChatMessage, ChatTemplate, type Conversation, normalizeMessages } from "./chat-template.ts";
+import { type Reach, SpecialShield } from "./special-shield.ts";
 import { compileDecoder, type DecoderConfig, type TokenBytes } from "./token-bytes.ts";
 import { parseTokenizerFiles, type TokenizerFiles } from "./tokenizer-files.ts";
 
@@ -191,27 +191,37 @@ export class TextTokenizer {
     return { text: mark === "" ? text : text.replaceAll(mark, ""), ids: this.#ids(this.#tokenize(text, "template", mark)) };
   }
 
+  /** The conversation's text with marks ({@link SpecialShield}) in what was not written by the template. */
   #renderShielded(template: ChatTemplate, plain: Conversation): { text: string; mark: string } {
-    const values = { messages: plain.messages, tools: plain.tools, variables: plain.variables };
     const text = template.render(plain);
-    const mark = this.#shield.chooseMark(JSON.stringify(values), text, template.source(true), template.source(false));
-    const render = (protectMessage: (message: unknown) => unknown, shielded: (value: unknown) => unknown): string =>
-      template.render({ ...plain, messages: plain.messages.map(protectMessage), tools: shielded(plain.tools), variables: shielded(plain.variables) } as Conversation);
-    const protect = (value: unknown): unknown => this.#shield.protect(value, mark);
-    const guarded = render(protect, protect);
-    if (guarded.replaceAll(mark, "") === text) return { text: guarded, mark };
-
-    // The template looks into the messages for a marker. It may do so in the assistant's own turns (to drop an old
-    // `</think>`), for the markers it reads and that end no turn; everywhere else safety wins over its reading.
-    const assistant = (message: unknown): boolean => (message as { role?: unknown }).role === "assistant";
-    const written = JSON.stringify(plain.messages.filter(assistant));
-    const readable = [...this.#controls].filter((token) => !token.special && written.includes(token.content)).map((token) => token.content);
-    const read = readable.slice(0, MAXIMUM_READ_MARKERS).filter((spelling) => {
-      const probe = render((message) => (assistant(message) ? this.#shield.protect(message, mark, [spelling]) : message), (value) => value);
-      return probe.replaceAll(mark, "") !== text;
-    });
-    const others = this.#shield.spellings.filter((spelling) => !read.includes(spelling));
-    return { text: render((message) => (assistant(message) ? this.#shield.protect(message, mark, others) : protect(message)), protect), mark };
+    const values = JSON.stringify([plain.messages, plain.tools, plain.variables]);
+    const mark = this.#shield.chooseMark(values, text, template.source(true), template.source(false));
+    const render = (reach: Reach, assistantOnly: readonly string[] | undefined): string => {
+      const protect = (value: unknown): unknown => this.#shield.protect(value, mark, reach);
+      const messages = plain.messages.map((message) => {
+        const only = message.role === "assistant" ? assistantOnly : undefined;
+        // The role was checked against a list, and templates do put it inside a marker.
+        return { ...(this.#shield.protect(message, mark, reach, only) as ChatMessage), role: message.role };
+      });
+      return template.render({ ...plain, messages, tools: protect(plain.tools), variables: protect(plain.variables) } as Conversation);
+    };
+    const unmarked = (marked: string): string => marked.replaceAll(mark, "");
+    for (const reach of ["parts", "edges"] as const) {
+      const marked = render(reach, undefined);
+      if (unmarked(marked) === text) return { text: marked, mark };
+    }
+    // The template looks into the values for a marker. It may do so in the assistant's own turns (to drop reasoning
+    // before an old `</think>`), for the markers that it reads there and that end no turn; elsewhere safety wins.
+    const { spellings } = this.#shield;
+    const written = JSON.stringify(plain.messages.filter((message) => message.role === "assistant"));
+    const candidates = [...this.#controls].filter((token) => !token.special && written.includes(token.content)).slice(0, MAXIMUM_READ_MARKERS);
+    const without = (read: readonly string[]): string[] => spellings.filter((spelling) => !read.includes(spelling));
+    let read: string[] = [];
+    for (const { content } of candidates) {
+      const more = [...read, content];
+      if (unmarked(render("edges", without(more))) !== unmarked(render("edges", without(read)))) read = more;
+    }
+    return { text: render("edges", without(read)), mark };
   }
 
   #ids(tokens: readonly string[]): number[] {

@@ -18,7 +18,14 @@ before(() => {
 });
 after(() => rmSync(root, { recursive: true }));
 
-const manifest = { scheme: "unseen-ee", version: 1, fingerprint: TINY_FINGERPRINT, strength: "rotate", family: "llama", vocabularySize: TINY_VOCABULARY };
+const manifest = {
+  scheme: "unseen-ee",
+  version: 1,
+  fingerprint: TINY_FINGERPRINT,
+  strength: "rotate",
+  family: "llama",
+  vocabularySize: TINY_VOCABULARY,
+};
 
 test("an encrypted GGUF is admitted with its public facts", async () => {
   const admitted = await admitModel(path("tiny.gguf"));

@@ -42,11 +42,15 @@ export async function admitModel(path: string, { plain = false }: { plain?: bool
   const information = await stat(absolute).catch(() => null);
   if (!information) {
     if (existsSync(`${absolute}.partial`)) throw incomplete(path);
-    throw new UnseenError("CHECKPOINT_NOT_FOUND", `${path} does not exist.`, { hint: "Give the output of `unseen encrypt`: a directory or a .gguf file." });
+    throw new UnseenError("CHECKPOINT_NOT_FOUND", `${path} does not exist.`, {
+      hint: "Give the output of `unseen encrypt`: a directory or a .gguf file.",
+    });
   }
   if (information.isDirectory()) return admitDirectory(absolute, plain);
   if (!absolute.endsWith(".gguf")) {
-    throw new UnseenError("CHECKPOINT_NOT_FOUND", `${path} is neither a model directory nor a .gguf file.`, { hint: "Give the directory that holds config.json." });
+    throw new UnseenError("CHECKPOINT_NOT_FOUND", `${path} is neither a model directory nor a .gguf file.`, {
+      hint: "Give the directory that holds config.json.",
+    });
   }
   const manifest = manifestOf((await openGguf(absolute)).metadata);
   requireEncrypted(manifest, path, plain);
@@ -57,16 +61,26 @@ export async function admitModel(path: string, { plain = false }: { plain?: bool
  * A GGUF file for llama.cpp. A directory is converted once, without any key, and kept in the cache under its fingerprint.
  * @throws UnseenError `CHECKPOINT_*`, `FAMILY_*`, `NOT_ENCRYPTED`, `DISK_FULL`
  */
-export async function prepareModel(model: AdmittedModel, { home = unseenHome(), threads = 1 }: { home?: string; threads?: number } = {}): Promise<ServableModel> {
+export async function prepareModel(
+  model: AdmittedModel,
+  { home = unseenHome(), threads = 1 }: { home?: string; threads?: number } = {},
+): Promise<ServableModel> {
   const file = model.kind === "gguf" ? model.path : await convert(model, home, threads);
   const { metadata, tensors } = await openGguf(file);
   const embedding = tensors.get("token_embd.weight");
   const vocabularySize = embedding?.shape[0] ?? 0;
-  if (vocabularySize === 0) throw new UnseenError("CHECKPOINT_MISSING_TENSOR", `${basename(file)} has no token_embd.weight.`, { hint: "Only language models can be served." });
-  if (model.manifest && model.manifest.vocabularySize !== vocabularySize) {
-    throw new UnseenError("CHECKPOINT_WRONG_SHAPE", `${basename(file)}: expected ${model.manifest.vocabularySize} embedding rows, got ${vocabularySize}.`, {
-      hint: "Encrypt the model again.",
+  if (vocabularySize === 0)
+    throw new UnseenError("CHECKPOINT_MISSING_TENSOR", `${basename(file)} has no token_embd.weight.`, {
+      hint: "Only language models can be served.",
     });
+  if (model.manifest && model.manifest.vocabularySize !== vocabularySize) {
+    throw new UnseenError(
+      "CHECKPOINT_WRONG_SHAPE",
+      `${basename(file)}: expected ${model.manifest.vocabularySize} embedding rows, got ${vocabularySize}.`,
+      {
+        hint: "Encrypt the model again.",
+      },
+    );
   }
   const context = metadata.get(`${String(metadata.get("general.architecture")?.value)}.context_length`)?.value;
   if (typeof context !== "number" || !Number.isSafeInteger(context) || context < 1) {
@@ -88,13 +102,17 @@ async function admitDirectory(directory: string, plain: boolean): Promise<Admitt
   if (files.length === 1 && only && !names.includes("config.json")) {
     const inner = await admitModel(join(directory, only), { plain });
     if (manifest && inner.manifest?.fingerprint !== manifest.fingerprint) {
-      throw new UnseenError("CHECKPOINT_MALFORMED", `${directory}: unseen.json and ${only} name different models.`, { hint: "Copy the encrypted model again, whole." });
+      throw new UnseenError("CHECKPOINT_MALFORMED", `${directory}: unseen.json and ${only} name different models.`, {
+        hint: "Copy the encrypted model again, whole.",
+      });
     }
     return inner;
   }
   requireEncrypted(manifest, directory, plain);
   if (!names.includes("config.json")) {
-    throw new UnseenError("CHECKPOINT_NOT_FOUND", `${directory} has no config.json.`, { hint: "Give the whole output of `unseen encrypt`." });
+    throw new UnseenError("CHECKPOINT_NOT_FOUND", `${directory} has no config.json.`, {
+      hint: "Give the whole output of `unseen encrypt`.",
+    });
   }
   return { path: directory, kind: "directory", manifest };
 }
@@ -102,7 +120,9 @@ async function admitDirectory(directory: string, plain: boolean): Promise<Admitt
 async function convert(model: AdmittedModel, home: string, threads: number): Promise<string> {
   // Only a manifest's fingerprint, which parseManifest has checked to be 32 hexadecimal digits, may name a file (CWE-22).
   if (!model.manifest) {
-    throw new UnseenError("NOT_ENCRYPTED", `${model.path} is a plain directory.`, { hint: "Plain models are served from a .gguf file only." });
+    throw new UnseenError("NOT_ENCRYPTED", `${model.path} is a plain directory.`, {
+      hint: "Plain models are served from a .gguf file only.",
+    });
   }
   const file = join(home, "cache", "gguf", `${model.manifest.fingerprint}.gguf`);
   if (existsSync(file)) {
@@ -148,7 +168,9 @@ function requireEncrypted(manifest: Manifest | null, path: string, plain: boolea
 }
 
 function incomplete(path: string): UnseenError {
-  return new UnseenError("CHECKPOINT_INCOMPLETE", `${path} was left behind by an interrupted command.`, { hint: "Run `unseen encrypt` again; it cleans up and starts over." });
+  return new UnseenError("CHECKPOINT_INCOMPLETE", `${path} was left behind by an interrupted command.`, {
+    hint: "Run `unseen encrypt` again; it cleans up and starts over.",
+  });
 }
 
 function unseenHome(): string {

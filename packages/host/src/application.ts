@@ -51,18 +51,31 @@ export function createApplication(options: ApplicationOptions): Hono {
     return context.json(body, status);
   });
   application.notFound((context) =>
-    context.json({ error: { message: "There is no such endpoint.", type: "not_found_error", param: null, code: "REQUEST_UNSUPPORTED" } }, 404),
+    context.json(
+      { error: { message: "There is no such endpoint.", type: "not_found_error", param: null, code: "REQUEST_UNSUPPORTED" } },
+      404,
+    ),
   );
 
   application.get("/health", (context) => {
     if (engine.state === "ready") return context.json({ status: "ok" });
     context.header("retry-after", "1");
-    return context.json({ error: { ...describeError(loading()).body.error, message: engine.state === "loading" ? "Loading model" : "The engine is not running" } }, 503);
+    return context.json(
+      {
+        error: {
+          ...describeError(loading()).body.error,
+          message: engine.state === "loading" ? "Loading model" : "The engine is not running",
+        },
+      },
+      503,
+    );
   });
   // An orchestrator asks for health without a key; everything else says something about the model or its use.
   application.use(requireKey(options.apiKey));
   application.get("/version", (context) => context.json({ version: VERSION, engine: "llama.cpp" }));
-  application.get("/metrics", (context) => context.text(metrics.render(engine.counts), 200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" }));
+  application.get("/metrics", (context) =>
+    context.text(metrics.render(engine.counts), 200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" }),
+  );
 
   const card = {
     id: name,
@@ -82,13 +95,20 @@ export function createApplication(options: ApplicationOptions): Hono {
 
   application.use("/v1/completions", bodyLimit({ maxSize: MAXIMUM_BODY_BYTES, onError: tooLarge }));
   application.post("/v1/completions", async (context) => {
+    // Any web page may send text/plain to a loopback port unasked; JSON needs the server's consent first (CWE-352).
+    if (!/^application\/json\b/i.test(context.req.header("content-type") ?? ""))
+      throw new UnseenError("REQUEST_INVALID", "content-type: expected application/json.");
     if (engine.state === "loading") throw loading();
     const request = parseCompletionRequest(await readJsonBody(context), limits);
     if (request.model !== undefined) requireModel(request.model, name);
     const { signal } = context.req.raw;
     if (!request.stream) return context.json(await complete(completion, request, signal));
     const body = streamCompletion(completion, request, signal);
-    return context.body(body, 200, { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache", "transfer-encoding": "chunked" });
+    return context.body(body, 200, {
+      "content-type": "text/event-stream; charset=utf-8",
+      "cache-control": "no-cache",
+      "transfer-encoding": "chunked",
+    });
   });
   return application;
 }
@@ -99,7 +119,8 @@ function publicFacts({ fingerprint, vocabularySize, strength, family }: NonNulla
 }
 
 function requireModel(asked: string, name: string): void {
-  if (asked !== name) throw new UnseenError("MODEL_NOT_FOUND", "model: no such model is served here.", { hint: "GET /v1/models lists it." });
+  if (asked !== name)
+    throw new UnseenError("MODEL_NOT_FOUND", "model: no such model is served here.", { hint: "GET /v1/models lists it." });
 }
 
 async function readJsonBody(context: Context): Promise<unknown> {
@@ -123,7 +144,9 @@ function requireKey(apiKey: string | undefined): (context: Context, next: () => 
   return async (context, next) => {
     const given = /^Bearer (.+)$/i.exec(context.req.header("authorization") ?? "")?.[1] ?? "";
     if (expected && !timingSafeEqual(expected, digest(given))) {
-      throw new UnseenError("UNAUTHORIZED", "the API key is missing or wrong.", { hint: "Send `Authorization: Bearer KEY` with the host's key." });
+      throw new UnseenError("UNAUTHORIZED", "the API key is missing or wrong.", {
+        hint: "Send `Authorization: Bearer KEY` with the host's key.",
+      });
     }
     await next();
   };

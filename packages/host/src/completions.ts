@@ -201,6 +201,8 @@ function appendLogprobs(into: Logprobs, token: number, { chosen, topIds, topValu
   into.text_offset.push(0);
   into.token_logprobs.push(chosen);
   into.tokens.push(`token_id:${token}`);
-  into.top_logprobs.push(Object.fromEntries([[`token_id:${token}`, chosen], ...topIds.map((id, index) => [`token_id:${id}`, topValues[index]!])]));
+  into.top_logprobs.push(
+    Object.fromEntries([[`token_id:${token}`, chosen], ...topIds.map((id, index) => [`token_id:${id}`, topValues[index]!])]),
+  );
   return into;
 }

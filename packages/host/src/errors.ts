@@ -32,7 +32,9 @@ export interface ErrorBody {
 
 /** Status and body for anything that was thrown; unknown errors keep their message to themselves. */
 export function describeError(error: unknown): { status: 400 | 401 | 404 | 413 | 429 | 500 | 503; body: ErrorBody } {
-  const known = UnseenError.isInstance(error) ? error : new UnseenError("INTERNAL", "the server failed.", { hint: "Its log has the error's name." });
+  const known = UnseenError.isInstance(error)
+    ? error
+    : new UnseenError("INTERNAL", "the server failed.", { hint: "Its log has the error's name." });
   const status = statuses[known.code] ?? 500;
   // "max_tokens: ..." and "prompt[3]: ..." name the field that the client must change.
   const param = status === 400 ? (/^([a-z_]+)(?:\[\d+\])?:/.exec(known.message)?.[1] ?? null) : null;

@@ -6,7 +6,15 @@ export interface Chunk {
   id: string;
   object: string;
   model: string;
-  choices: { index: number; text: string; finish_reason: string | null; stop_reason: number | null; token_ids: number[]; prompt_token_ids?: number[]; logprobs: unknown }[];
+  choices: {
+    index: number;
+    text: string;
+    finish_reason: string | null;
+    stop_reason: number | null;
+    token_ids: number[];
+    prompt_token_ids?: number[];
+    logprobs: unknown;
+  }[];
   usage?: { prompt_tokens: number; completion_tokens: number; total_tokens: number; prompt_tokens_details: { cached_tokens: number } };
   error?: { message: string; type: string; param: string | null; code: string };
 }

@@ -21,7 +21,9 @@ class Histogram {
 
   lines(name: string, label: string): string[] {
     let below = 0;
-    const buckets = [...LATENCY_BUCKETS, "+Inf"].map((bound, index) => `${name}_bucket{${label},le="${bound}"} ${(below += this.#counts[index]!)}`);
+    const buckets = [...LATENCY_BUCKETS, "+Inf"].map(
+      (bound, index) => `${name}_bucket{${label},le="${bound}"} ${(below += this.#counts[index]!)}`,
+    );
     return [`# TYPE ${name} histogram`, ...buckets, `${name}_sum{${label}} ${this.#sum}`, `${name}_count{${label}} ${this.#count}`];
   }
 }
@@ -88,7 +90,9 @@ export class Metrics {
       ...counter("prefix_cache_hits_total", this.#cachedTokens),
       ...counter("engine_restarts_total", restarts),
       "# TYPE unseen:request_success_total counter",
-      ...Object.entries(this.#finished).map(([reason, count]) => `unseen:request_success_total{${label},finished_reason="${reason}"} ${count}`),
+      ...Object.entries(this.#finished).map(
+        ([reason, count]) => `unseen:request_success_total{${label},finished_reason="${reason}"} ${count}`,
+      ),
       ...this.#firstToken.lines("unseen:time_to_first_token_seconds", label),
       ...this.#nextToken.lines("unseen:inter_token_latency_seconds", label),
       ...this.#whole.lines("unseen:e2e_request_latency_seconds", label),

@@ -23,7 +23,14 @@ const TEXT_FIELDS = [
 ] as const; // prettier-ignore
 
 /** vLLM fields that would change the answer and that this engine cannot honour. */
-const UNSUPPORTED_FIELDS = ["prompt_logprobs", "allowed_token_ids", "logprob_token_ids", "prompt_embeds", "truncate_prompt_tokens", "use_beam_search"] as const;
+const UNSUPPORTED_FIELDS = [
+  "prompt_logprobs",
+  "allowed_token_ids",
+  "logprob_token_ids",
+  "prompt_embeds",
+  "truncate_prompt_tokens",
+  "use_beam_search",
+] as const;
 
 const absent = <Schema extends z.ZodType>(schema: Schema) => schema.nullish().transform((value) => value ?? undefined);
 const flag = z.boolean().nullish().transform((value) => value ?? false); // prettier-ignore
@@ -80,7 +87,8 @@ export interface CompletionRequest {
 
 /** @throws UnseenError `REQUEST_INVALID`, `REQUEST_UNSUPPORTED`, `REQUEST_TOO_LARGE`, `TOKEN_OUT_OF_RANGE` */
 export function parseCompletionRequest(body: unknown, limits: RequestLimits): CompletionRequest {
-  if (typeof body !== "object" || body === null || Array.isArray(body)) throw new UnseenError("REQUEST_INVALID", "the body is not a JSON object.");
+  if (typeof body !== "object" || body === null || Array.isArray(body))
+    throw new UnseenError("REQUEST_INVALID", "the body is not a JSON object.");
   refuseForeignFields(body as Record<string, unknown>);
   const parsed = schema.safeParse(body);
   if (!parsed.success) {
@@ -89,15 +97,20 @@ export function parseCompletionRequest(body: unknown, limits: RequestLimits): Co
     throw new UnseenError("REQUEST_INVALID", `${String(issue.path[0] ?? "body")}: ${issue.message}.`);
   }
   const fields = parsed.data;
-  if (fields.echo) throw new UnseenError("REQUEST_UNSUPPORTED", "echo: this server never repeats a prompt.", { hint: "Keep the prompt at the client." });
+  if (fields.echo)
+    throw new UnseenError("REQUEST_UNSUPPORTED", "echo: this server never repeats a prompt.", { hint: "Keep the prompt at the client." });
   const choices = fields.n ?? 1;
   if ((fields.best_of ?? choices) !== choices) throw new UnseenError("REQUEST_UNSUPPORTED", "best_of must equal n.");
   const temperature = fields.temperature ?? 1;
-  if (choices > 1 && temperature === 0) throw new UnseenError("REQUEST_INVALID", "n must be 1 at temperature 0: all choices would be equal.");
+  if (choices > 1 && temperature === 0)
+    throw new UnseenError("REQUEST_INVALID", "n must be 1 at temperature 0: all choices would be equal.");
 
   const prompts = parsePrompts(fields.prompt, limits);
   if (prompts.length * choices > limits.maximumSequences) {
-    throw new UnseenError("REQUEST_TOO_LARGE", `prompt x n: expected at most ${limits.maximumSequences} sequences, got ${prompts.length * choices}.`);
+    throw new UnseenError(
+      "REQUEST_TOO_LARGE",
+      `prompt x n: expected at most ${limits.maximumSequences} sequences, got ${prompts.length * choices}.`,
+    );
   }
   const maximumTokens = fields.max_tokens ?? 16;
   const longest = prompts.reduce((length, prompt) => Math.max(length, prompt.length), 0);
@@ -114,7 +127,8 @@ export function parseCompletionRequest(body: unknown, limits: RequestLimits): Co
   const stopIds = Uint32Array.from(new Set([...(fields.stop_token_ids ?? []), ...(fields.ignore_eos ? [] : limits.eosIds)]));
   requireInVocabulary(stopIds, "stop_token_ids", limits);
   const bias = Object.entries(fields.logit_bias ?? {});
-  if (bias.length > MAXIMUM_BIASED_IDS) throw new UnseenError("REQUEST_TOO_LARGE", `logit_bias: expected at most ${MAXIMUM_BIASED_IDS} ids, got ${bias.length}.`);
+  if (bias.length > MAXIMUM_BIASED_IDS)
+    throw new UnseenError("REQUEST_TOO_LARGE", `logit_bias: expected at most ${MAXIMUM_BIASED_IDS} ids, got ${bias.length}.`);
   const biasIds = bias.map(([id]) => Number(id));
   requireInVocabulary(biasIds, "logit_bias", limits);
 
@@ -146,7 +160,8 @@ export function parseCompletionRequest(body: unknown, limits: RequestLimits): Co
 }
 
 function refuseForeignFields(body: Record<string, unknown>): void {
-  const isSet = (value: unknown): boolean => value !== undefined && value !== null && value !== false && value !== "" && !(Array.isArray(value) && value.length === 0);
+  const isSet = (value: unknown): boolean =>
+    value !== undefined && value !== null && value !== false && value !== "" && !(Array.isArray(value) && value.length === 0);
   for (const field of TEXT_FIELDS) {
     if (isSet(body[field])) {
       throw new UnseenError("REQUEST_UNSUPPORTED", `${field}: this server has no tokenizer and must not receive text.`, {
@@ -166,11 +181,14 @@ function parsePrompts(prompt: unknown, limits: RequestLimits): Uint32Array[] {
       hint: "Send requests through `unseen gateway`, which turns text into ids on your side.",
     });
   }
-  if (!Array.isArray(prompt) || prompt.length === 0) throw new UnseenError("REQUEST_INVALID", "prompt: expected a non-empty array of token ids.");
+  if (!Array.isArray(prompt) || prompt.length === 0)
+    throw new UnseenError("REQUEST_INVALID", "prompt: expected a non-empty array of token ids.");
   if (!Array.isArray(prompt[0])) return [parseIds(prompt, limits)];
-  if (prompt.length > MAXIMUM_PROMPTS) throw new UnseenError("REQUEST_TOO_LARGE", `prompt: expected at most ${MAXIMUM_PROMPTS} prompts, got ${prompt.length}.`);
+  if (prompt.length > MAXIMUM_PROMPTS)
+    throw new UnseenError("REQUEST_TOO_LARGE", `prompt: expected at most ${MAXIMUM_PROMPTS} prompts, got ${prompt.length}.`);
   return prompt.map((ids: unknown) => {
-    if (!Array.isArray(ids) || ids.length === 0) throw new UnseenError("REQUEST_INVALID", "prompt: expected non-empty arrays of token ids.");
+    if (!Array.isArray(ids) || ids.length === 0)
+      throw new UnseenError("REQUEST_INVALID", "prompt: expected non-empty arrays of token ids.");
     return parseIds(ids, limits);
   });
 }
@@ -178,11 +196,14 @@ function parsePrompts(prompt: unknown, limits: RequestLimits): Uint32Array[] {
 function parseIds(ids: readonly unknown[], limits: RequestLimits): Uint32Array {
   // Before allocation: a longer prompt could not run anyway.
   if (ids.length >= limits.contextLength) {
-    throw new UnseenError("REQUEST_TOO_LARGE", `prompt: the context holds ${limits.contextLength} tokens, got ${ids.length}.`, { hint: "Shorten the prompt." });
+    throw new UnseenError("REQUEST_TOO_LARGE", `prompt: the context holds ${limits.contextLength} tokens, got ${ids.length}.`, {
+      hint: "Shorten the prompt.",
+    });
   }
   for (let index = 0; index < ids.length; index++) {
     const id = ids[index];
-    if (!Number.isInteger(id)) throw new UnseenError("REQUEST_INVALID", `prompt[${index}]: expected an integer token id, got ${id === null ? "null" : typeof id}.`);
+    if (!Number.isInteger(id))
+      throw new UnseenError("REQUEST_INVALID", `prompt[${index}]: expected an integer token id, got ${id === null ? "null" : typeof id}.`);
   }
   requireInVocabulary(ids as number[], "prompt", limits);
   return Uint32Array.from(ids as number[]);
@@ -193,7 +214,9 @@ function requireInVocabulary(ids: ArrayLike<number>, field: string, { vocabulary
   for (let index = 0; index < ids.length; index++) {
     const id = ids[index]!;
     if (id < 0 || id >= vocabularySize) {
-      throw new UnseenError("TOKEN_OUT_OF_RANGE", `${field}[${index}]: expected an id below ${vocabularySize}.`, { hint: "Does the client hold the bundle of this model?" });
+      throw new UnseenError("TOKEN_OUT_OF_RANGE", `${field}[${index}]: expected an id below ${vocabularySize}.`, {
+        hint: "Does the client hold the bundle of this model?",
+      });
     }
   }
 }

@@ -63,14 +63,24 @@ describe("a host of a small random model", () => {
 
   test("the stream carries the same tokens, one a chunk, in vLLM's shape", async () => {
     const whole = await answer(url, { prompt: PROMPT, max_tokens: 12, temperature: 0, ignore_eos: true });
-    const response = await post(url, { prompt: PROMPT, max_tokens: 12, temperature: 0, ignore_eos: true, stream: true, stream_options: { include_usage: true } });
+    const response = await post(url, {
+      prompt: PROMPT,
+      max_tokens: 12,
+      temperature: 0,
+      ignore_eos: true,
+      stream: true,
+      stream_options: { include_usage: true },
+    });
     assert.match(response.headers.get("content-type")!, /^text\/event-stream/);
     const all = await Array.fromAsync(events(response));
     assert.equal(all.at(-1), "[DONE]");
     const chunks = all.slice(0, -1) as Chunk[];
     const usage = chunks.pop()!;
     assert.deepEqual(usage.choices, []);
-    assert.deepEqual({ ...usage.usage, prompt_tokens_details: null }, { prompt_tokens: 4, completion_tokens: 12, total_tokens: 16, prompt_tokens_details: null });
+    assert.deepEqual(
+      { ...usage.usage, prompt_tokens_details: null },
+      { prompt_tokens: 4, completion_tokens: 12, total_tokens: 16, prompt_tokens_details: null },
+    );
     assert.deepEqual(chunks.flatMap(({ choices }) => choices[0]!.token_ids), whole.choices[0]!.token_ids); // prettier-ignore
     assert.deepEqual(chunks[0]!.choices[0]!.prompt_token_ids, PROMPT);
     assert.ok(chunks.slice(1).every(({ choices }) => choices[0]!.prompt_token_ids === undefined));
@@ -98,7 +108,16 @@ describe("a host of a small random model", () => {
   });
 
   test("log-probabilities are the model's own, whatever the sampling", async () => {
-    const body = { prompt: PROMPT, max_tokens: 4, temperature: 0.7, top_k: 5, seed: 11, ignore_eos: true, logprobs: 3, return_tokens_as_token_ids: true };
+    const body = {
+      prompt: PROMPT,
+      max_tokens: 4,
+      temperature: 0.7,
+      top_k: 5,
+      seed: 11,
+      ignore_eos: true,
+      logprobs: 3,
+      return_tokens_as_token_ids: true,
+    };
     const { choices } = await answer(url, body);
     const { token_ids: tokens } = choices[0]!;
     const logprobs = choices[0]!.logprobs as { tokens: string[]; token_logprobs: number[]; top_logprobs: Record<string, number>[] };
@@ -108,14 +127,19 @@ describe("a host of a small random model", () => {
       const sequence = context.getSequence();
       let step = 0;
       // Replacing the sampled token by the host's leads the reference along the host's path.
-      const steps = sequence.evaluateWithMetadata(PROMPT as never, { probabilities: true }, { temperature: 1, topK: 0, topP: 1, seed: 1, yieldEogToken: true });
+      const steps = sequence.evaluateWithMetadata(
+        PROMPT as never,
+        { probabilities: true },
+        { temperature: 1, topK: 0, topP: 1, seed: 1, yieldEogToken: true },
+      );
       let next = await steps.next();
       while (!next.done) {
         const probabilities = [...next.value.probabilities] as [number, number][];
         const of = new Map(probabilities);
         assert.ok(Math.abs(logprobs.token_logprobs[step]! - Math.log(of.get(tokens[step]!)!)) < 1e-4);
         const best = probabilities.toSorted((left, right) => right[1] - left[1]).slice(0, 3);
-        for (const [id, probability] of best) assert.ok(Math.abs(logprobs.top_logprobs[step]![`token_id:${id}`]! - Math.log(probability)) < 1e-4);
+        for (const [id, probability] of best)
+          assert.ok(Math.abs(logprobs.top_logprobs[step]![`token_id:${id}`]! - Math.log(probability)) < 1e-4);
         if (++step === tokens.length) break;
         next = await steps.next(tokens[step - 1] as never);
       }
@@ -156,8 +180,19 @@ describe("a host of a small random model", () => {
       // The reference learns of each token as the next one is drawn.
       return (async () => {
         const sequence = context.getSequence();
-        const repeatPenalty = { punishTokens: () => generated.slice() as never, penalty: 1, presencePenalty: 1.5, frequencyPenalty: 0.5, maxPunishTokens: 256 };
-        for await (const token of sequence.evaluate(PROMPT as never, { temperature: 0, yieldEogToken: true, repeatPenalty, tokenBias: bias })) {
+        const repeatPenalty = {
+          punishTokens: () => generated.slice() as never,
+          penalty: 1,
+          presencePenalty: 1.5,
+          frequencyPenalty: 0.5,
+          maxPunishTokens: 256,
+        };
+        for await (const token of sequence.evaluate(PROMPT as never, {
+          temperature: 0,
+          yieldEogToken: true,
+          repeatPenalty,
+          tokenBias: bias,
+        })) {
           generated.push(token);
           if (generated.length === 24) break;
         }
@@ -194,7 +229,12 @@ describe("a host of a small random model", () => {
     const { data } = (await read("/v1/models")) as { data: { id: string; max_model_len: number; unseen: object }[] };
     assert.equal(data[0]!.id, "tiny");
     assert.equal(data[0]!.max_model_len, TINY_CONTEXT);
-    assert.deepEqual(data[0]!.unseen, { fingerprint: TINY_FINGERPRINT, vocabularySize: TINY_VOCABULARY, strength: "rotate", family: "llama" });
+    assert.deepEqual(data[0]!.unseen, {
+      fingerprint: TINY_FINGERPRINT,
+      vocabularySize: TINY_VOCABULARY,
+      strength: "rotate",
+      family: "llama",
+    });
     assert.equal(((await read("/v1/models/tiny")) as { id: string }).id, "tiny");
     assert.equal((await fetch(`${url}/v1/models/other`)).status, 404);
     assert.deepEqual(await read("/health"), { status: "ok" });
@@ -254,6 +294,15 @@ describe("a host of a small random model", () => {
     test("bodies beyond the limit", async () => {
       const response = await post(url, `{"prompt":[${"1,".repeat(9 << 20)}1]}`);
       assert.equal(response.status, 413);
+    });
+
+    test("bodies nested without end", async () => {
+      assert.equal((await post(url, `{"prompt":${"[".repeat(1 << 20)}`)).status, 400);
+      assert.equal((await post(url, `{"prompt":${"[".repeat(1 << 20)}${"]".repeat(1 << 20)}}`)).status, 400);
+    });
+
+    test("what a foreign web page could send", async () => {
+      assert.equal((await post(url, good, { headers: { "content-type": "text/plain" } })).status, 400);
     });
 
     test("and goes on serving", async () => {

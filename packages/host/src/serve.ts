@@ -105,7 +105,16 @@ export async function startHost(options: HostOptions): Promise<Host> {
     maximumQueue,
     log,
   });
-  application = createApplication({ engine, metrics, model, name, contextLength, maximumSequences: sequences + maximumQueue, apiKey: options.apiKey, log });
+  application = createApplication({
+    engine,
+    metrics,
+    model,
+    name,
+    contextLength,
+    maximumSequences: sequences + maximumQueue,
+    apiKey: options.apiKey,
+    log,
+  });
   const url = `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
   log(`listening url=${url} model=${name} context=${contextLength} sequences=${sequences} threads=${threads}`);
   options.onListening?.(url);

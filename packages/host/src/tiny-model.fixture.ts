@@ -8,7 +8,7 @@ import { RandomStream } from "@unseen/core/algebra/random.ts";
 import { layoutGguf, type GgufValue } from "@unseen/core/checkpoint/gguf.ts";
 
 export const TINY_VOCABULARY = 96;
-export const TINY_CONTEXT = 256;
+export const TINY_CONTEXT = 4096;
 export const TINY_FINGERPRINT = "0123456789abcdef0123456789abcdef";
 const HIDDEN = 32;
 const FEED_FORWARD = 64;
@@ -18,7 +18,10 @@ const KEY_VALUE_HEADS = 2;
 const HEAD = HIDDEN / HEADS;
 
 /** Writes the model to `file`. `encrypted` adds the metadata of an encrypted model (to random weights: there is nothing to hide). */
-export function writeTinyModel(file: string, { encrypted = true, eos = [3], seed = 1 }: { encrypted?: boolean; eos?: number[]; seed?: number } = {}): void {
+export function writeTinyModel(
+  file: string,
+  { encrypted = true, eos = [3], seed = 1 }: { encrypted?: boolean; eos?: number[]; seed?: number } = {},
+): void {
   const count = (value: number): GgufValue => ({ type: "u32", value });
   const text = (value: string): GgufValue => ({ type: "string", value });
   const metadata = new Map<string, GgufValue>([

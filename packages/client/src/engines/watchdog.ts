@@ -18,7 +18,7 @@ export class Watchdog {
   constructor(silence: number, subject: string, caller?: AbortSignal) {
     this.signal = caller ? AbortSignal.any([caller, this.#controller.signal]) : this.#controller.signal;
     this.#timer = setTimeout(() => {
-      const error = new UnseenError("HOST_TIMEOUT", `${subject} sent nothing for ${Math.round(silence / 1000)} s.`, {
+      const error = new UnseenError("HOST_TIMEOUT", `${subject} sent nothing for ${silence / 1000} s.`, {
         hint: "Check the host's log and load; --timeout changes how long the gateway waits.",
       });
       this.#controller.abort(error);

@@ -57,16 +57,15 @@ export async function* splitReasoning(deltas: AsyncIterable<Delta>, usage: Usage
       else state = "text";
     }
     if (state === "inside") {
-      // The model's line break after the tag is layout, not thought.
+      // The model's line breaks beside the tags are layout, not thought.
       if (!began) pending = pending.trimStart();
       const end = pending.indexOf(close);
-      const length = end < 0 ? pending.length - heldBack(pending, [close]) : end;
+      const text = pending.slice(0, end < 0 ? pending.length - heldBack(pending, [close]) : end).trimEnd();
       usage.reasoningTokens += waiting.length;
-      const text = end < 0 ? pending.slice(0, length) : pending.slice(0, length).trimEnd();
       if (text || waiting.length > 0) yield { kind: "reasoning", text, tokens: waiting };
       began ||= text.length > 0;
       waiting = [];
-      pending = pending.slice(end < 0 ? length : length + close.length);
+      pending = pending.slice(end < 0 ? text.length : end + close.length);
       if (end >= 0) state = "after";
     }
     if (state === "after") {

@@ -17,9 +17,12 @@ export class Blocks implements Element {
   /** @throws RangeError unless `order` is a permutation with one element per block and all elements have one size. */
   constructor(order: Uint32Array, elements: readonly Element[]) {
     const first = elements[0];
-    if (first === undefined || elements.length !== order.length) throw new RangeError(`blocks: expected ${order.length} elements, at least one, got ${elements.length}.`);
-    for (const element of elements) if (element.size !== first.size) throw new RangeError(`blocks: expected elements of size ${first.size}, got ${element.size}.`);
-    if (new Set(order).size !== order.length || order.some((k) => k >= order.length)) throw new RangeError(`blocks order: expected a permutation of ${order.length}.`);
+    if (first === undefined || elements.length !== order.length)
+      throw new RangeError(`blocks: expected ${order.length} elements, at least one, got ${elements.length}.`);
+    for (const element of elements)
+      if (element.size !== first.size) throw new RangeError(`blocks: expected elements of size ${first.size}, got ${element.size}.`);
+    if (new Set(order).size !== order.length || order.some((k) => k >= order.length))
+      throw new RangeError(`blocks order: expected a permutation of ${order.length}.`);
     this.order = order;
     this.elements = elements;
     this.block = first.size;
@@ -50,7 +53,7 @@ export class Blocks implements Element {
 
   inverse(): Blocks {
     const order = new Uint32Array(this.order.length);
-    const elements = new Array<Element>(this.order.length);
+    const elements = [...this.elements];
     this.order.forEach((from, k) => {
       order[from] = k;
       elements[from] = this.elements[k]!.inverse();
@@ -59,7 +62,10 @@ export class Blocks implements Element {
   }
 
   inverseTranspose(): Blocks {
-    return new Blocks(this.order, this.elements.map((element) => element.inverseTranspose()));
+    return new Blocks(
+      this.order,
+      this.elements.map((element) => element.inverseTranspose()),
+    );
   }
 
   compose(next: Element): Element {

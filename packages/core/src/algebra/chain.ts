@@ -15,7 +15,8 @@ export class Chain implements Element {
     const flat = elements.flatMap((element) => (element instanceof Chain ? element.elements : [element]));
     const first = flat[0];
     if (first === undefined) throw new RangeError("chain: expected at least one element, got none.");
-    for (const element of flat) if (element.size !== first.size) throw new RangeError(`chain: expected elements of size ${first.size}, got ${element.size}.`);
+    for (const element of flat)
+      if (element.size !== first.size) throw new RangeError(`chain: expected elements of size ${first.size}, got ${element.size}.`);
     this.elements = flat;
     this.size = first.size;
     // Blocks of unlike sizes interlock in ways that only the whole vector covers.

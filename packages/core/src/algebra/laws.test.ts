@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { Blocks, headOrders } from "./blocks.ts";
 import { Chain } from "./chain.ts";
 import { Dense, haarOrthogonal, wellConditioned } from "./dense.ts";
+import { DirectSum } from "./direct-sum.ts";
 import type { Element } from "./element.ts";
 import { Monomial } from "./monomial.ts";
 import { monomialForm } from "./monomial-form.ts";
@@ -27,7 +28,10 @@ function map(element: Element, vector: Float64Array): Float64Array {
 function assertClose(actual: ArrayLike<number>, expected: ArrayLike<number>, label: string): void {
   assert.equal(actual.length, expected.length, label);
   for (let i = 0; i < expected.length; i++)
-    assert.ok(Math.abs(actual[i]! - expected[i]!) <= tolerance * (1 + Math.abs(expected[i]!)), `${label}: ${i}: expected ${expected[i]}, got ${actual[i]}`);
+    assert.ok(
+      Math.abs(actual[i]! - expected[i]!) <= tolerance * (1 + Math.abs(expected[i]!)),
+      `${label}: ${i}: expected ${expected[i]}, got ${actual[i]}`,
+    );
 }
 
 // ---- group laws ---------------------------------------------------------------------------------------------------------
@@ -49,19 +53,52 @@ const kinds: Record<string, (random: RandomStream, heads: number, head: number) 
   "rotary signs": (random, heads, head) => Rotary.signs(random, heads * head, { layout: "half" }),
   "structured orthogonal": (random, heads, head) => structuredOrthogonal(random, heads * head),
   "fixing ones": (random, heads, head) => fixingOnes(random, heads * head),
-  "dense heads": (random, heads, head) => new Blocks(permutation(random, heads), Array.from({ length: heads }, () => wellConditioned(random, head))),
+  "dense heads": (random, heads, head) =>
+    new Blocks(
+      permutation(random, heads),
+      Array.from({ length: heads }, () => wellConditioned(random, head)),
+    ),
   "rotary heads": (random, heads, head) =>
-    new Blocks(permutation(random, heads), Array.from({ length: heads }, () => Rotary.random(random, head, { layout: "interleaved" }))),
+    new Blocks(
+      permutation(random, heads),
+      Array.from({ length: heads }, () => Rotary.random(random, head, { layout: "interleaved" })),
+    ),
+  "direct sum of heads": (random, heads, head) =>
+    new DirectSum([
+      {
+        size: heads * head,
+        element: new Blocks(
+          permutation(random, heads),
+          Array.from({ length: heads }, () => wellConditioned(random, head)),
+        ),
+      },
+      { size: head, element: null },
+      { size: head, element: wellConditioned(random, head) },
+    ]),
+  "direct sum of unlike parts": (random, heads, head) =>
+    new DirectSum([
+      { size: heads * head, element: structuredOrthogonal(random, heads * head) },
+      { size: 2 * head, element: Monomial.scaled(random, 2 * head, { signs: true }) },
+    ]),
   chain: (random, heads, head) =>
     new Chain([
       Monomial.scaled(random, heads * head, { signs: true }),
-      new Blocks(permutation(random, heads), Array.from({ length: heads }, () => wellConditioned(random, head))),
+      new Blocks(
+        permutation(random, heads),
+        Array.from({ length: heads }, () => wellConditioned(random, head)),
+      ),
       structuredOrthogonal(random, heads * head),
     ]),
   "chain of heads": (random, heads, head) =>
     new Chain([
-      new Blocks(permutation(random, heads), Array.from({ length: heads }, () => wellConditioned(random, head))),
-      new Blocks(permutation(random, heads), Array.from({ length: heads }, () => Rotary.random(random, head, { layout: "half" }))),
+      new Blocks(
+        permutation(random, heads),
+        Array.from({ length: heads }, () => wellConditioned(random, head)),
+      ),
+      new Blocks(
+        permutation(random, heads),
+        Array.from({ length: heads }, () => Rotary.random(random, head, { layout: "half" })),
+      ),
     ]),
 };
 
@@ -78,7 +115,11 @@ for (const [name, make] of Object.entries(kinds)) {
         const sum = x.map((value, i) => 3 * value - y[i]!);
         const image = map(element, x);
         const other = map(element, y);
-        assertClose(map(element, sum), image.map((value, i) => 3 * value - other[i]!), "linear");
+        assertClose(
+          map(element, sum),
+          image.map((value, i) => 3 * value - other[i]!),
+          "linear",
+        );
         assertClose(map(element.inverse(), image), x, "x·T·T^-1 = x");
         assertClose(map(element, map(element.inverse(), x)), x, "x·T^-1·T = x");
         assertClose([dot(image, map(element.inverseTranspose(), y))], [dot(x, y)], "<xT, yT^-T> = <x, y>");
@@ -117,17 +158,24 @@ for (const [name, make] of Object.entries(kinds)) {
 test("compose is associative, applies from left to right, and inverts in reverse, for every pair of kinds", () => {
   const names = Object.keys(kinds);
   fc.assert(
-    fc.property(shapes, fc.constantFrom(...names), fc.constantFrom(...names), fc.constantFrom(...names), ({ seed, heads, head }, ...chosen) => {
-      const random = deriveRandom(seed, "compose");
-      const [a, b, c] = chosen.map((name) => kinds[name]!(random, heads, head)) as [Element, Element, Element];
-      const x = vectorOf(random, a.size);
-      const expected = map(c, map(b, map(a, x)));
-      const left = a.compose(b).compose(c);
-      assertClose(map(left, x), expected, "(AB)C");
-      assertClose(map(a.compose(b.compose(c)), x), expected, "A(BC)");
-      assertClose(map(left.inverse(), expected), x, "inverse");
-      assertClose([dot(expected, map(left.inverseTranspose(), x))], [dot(x, x)], "inverse-transpose");
-    }),
+    fc.property(
+      shapes,
+      fc.constantFrom(...names),
+      fc.constantFrom(...names),
+      fc.constantFrom(...names),
+      ({ seed, heads, head }, ...chosen) => {
+        const random = deriveRandom(seed, "compose");
+        const [a, b, c] = chosen.map((name) => kinds[name]!(random, heads, head)) as [Element, Element, Element];
+        if (a.size !== b.size || b.size !== c.size) return; // the direct sums are longer
+        const x = vectorOf(random, a.size);
+        const expected = map(c, map(b, map(a, x)));
+        const left = a.compose(b).compose(c);
+        assertClose(map(left, x), expected, "(AB)C");
+        assertClose(map(a.compose(b.compose(c)), x), expected, "A(BC)");
+        assertClose(map(left.inverse(), expected), x, "inverse");
+        assertClose([dot(expected, map(left.inverseTranspose(), x))], [dot(x, x)], "inverse-transpose");
+      },
+    ),
     { numRuns: 150 },
   );
 });
@@ -139,6 +187,7 @@ test("products of one kind stay in their kind", () => {
     ["general linear", Dense],
     ["rotary half", Rotary],
     ["dense heads", Blocks],
+    ["direct sum of heads", DirectSum],
   ] as const) {
     const product = kinds[name]!(random, 3, 4).compose(kinds[name]!(random, 3, 4));
     assert.ok(product instanceof kind, name);
@@ -178,7 +227,12 @@ test("the monomial form is the same map", () => {
       const random = deriveRandom(seed, "form");
       const rotary = (): Element => Rotary.signs(random, 8, { layout, rotaryDimensions: 6, rest: Monomial.signed(random, 2) });
       const blocks = new Blocks(permutation(random, 3), [rotary(), rotary(), Monomial.scaled(random, 8, { signs: true })]);
-      const element = new Chain([blocks, Monomial.signed(random, 24)]);
+      const parts = new DirectSum([
+        { size: 10, element: Monomial.signed(random, 10) },
+        { size: 6, element: null },
+        { size: 8, element: rotary() },
+      ]);
+      const element = new Chain([blocks, Monomial.signed(random, 24), parts]);
       const form = monomialForm(element);
       assert.ok(form);
       const x = vectorOf(random, 24);
@@ -247,7 +301,11 @@ function softmax(scores: number[]): number[] {
 const law = (name: string, check: (random: RandomStream, n: number) => void): void => {
   test(`law: ${name}`, () => {
     fc.assert(
-      fc.property(seeds, fc.integer({ min: 1, max: 12 }).map((half) => 2 * half), (seed, n) => check(deriveRandom(seed, name), n)),
+      fc.property(
+        seeds,
+        fc.integer({ min: 1, max: 12 }).map((half) => 2 * half),
+        (seed, n) => check(deriveRandom(seed, name), n),
+      ),
       { numRuns: 30 },
     );
   });
@@ -266,7 +324,10 @@ law("RMSNorm with a gain commutes with signed permutations, the gain permuted al
   const x = vectorOf(random, n);
   assertClose(
     rmsNorm(map(element, x)).map((value, i) => value * moved[i]!),
-    map(element, rmsNorm(x).map((value, i) => value * gain[i]!)),
+    map(
+      element,
+      rmsNorm(x).map((value, i) => value * gain[i]!),
+    ),
     "gain",
   );
 });
@@ -284,7 +345,11 @@ law("SwiGLU: permutations of the neurons, any scale on up, its inverse on down",
   const u = vectorOf(random, n);
   const weights = vectorOf(random, n);
   const gated = (a: Float64Array, b: Float64Array): Float64Array => a.map((value, i) => silu(value) * b[i]!);
-  assertClose([dot(gated(map(gate, g), map(up, u)), map(up.inverseTranspose(), weights))], [dot(gated(g, u), weights)], "down(silu(gate)·up)");
+  assertClose(
+    [dot(gated(map(gate, g), map(up, u)), map(up.inverseTranspose(), weights))],
+    [dot(gated(g, u), weights)],
+    "down(silu(gate)·up)",
+  );
 });
 
 law("GELU and SiLU commute with permutations", (random, n) => {
@@ -308,7 +373,11 @@ for (const layout of ["half", "interleaved"] as const) {
     const onKeys = onQueries.inverseTranspose();
     const q = vectorOf(random, n);
     const k = vectorOf(random, n);
-    for (const [p, s] of [[0, 0], [7, 3], [1000, 1]] as const) {
+    for (const [p, s] of [
+      [0, 0],
+      [7, 3],
+      [1000, 1],
+    ] as const) {
       const plain = dot(rope(q, p, rotaryDimensions, layout), rope(k, s, rotaryDimensions, layout));
       const hidden = dot(rope(map(onQueries, q), p, rotaryDimensions, layout), rope(map(onKeys, k), s, rotaryDimensions, layout));
       assertClose([hidden], [plain], `positions ${p}, ${s}`);
@@ -337,7 +406,8 @@ law("softmax(scores)·V·O is unchanged when v gets A and o reads with A^-T", (r
   const attention = softmax([...vectorOf(random, 5)]);
   const values = attention.map(() => vectorOf(random, n));
   const output = vectorOf(random, n); // one row of o_proj
-  const mix = (rows: Float64Array[]): Float64Array => Float64Array.from({ length: n }, (_, i) => rows.reduce((sum, row, t) => sum + attention[t]! * row[i]!, 0));
+  const mix = (rows: Float64Array[]): Float64Array =>
+    Float64Array.from({ length: n }, (_, i) => rows.reduce((sum, row, t) => sum + attention[t]! * row[i]!, 0));
   const hidden = mix(values.map((value) => map(element, value)));
   assertClose([dot(hidden, map(element.inverseTranspose(), output))], [dot(mix(values), output)], "attention output");
 });
@@ -362,6 +432,10 @@ law("heads move under grouped-query attention", (random, n) => {
     }
     return result;
   };
-  const hidden = attend(map(moveHeads, queries), keys.map((row) => map(moveKv, row)), values.map((row) => map(moveKv, row)));
+  const hidden = attend(
+    map(moveHeads, queries),
+    keys.map((row) => map(moveKv, row)),
+    values.map((row) => map(moveKv, row)),
+  );
   assertClose(hidden, map(moveHeads, attend(queries, keys, values)), "grouped-query attention");
 });

@@ -4,6 +4,7 @@
  */
 import { Blocks } from "./blocks.ts";
 import { Chain } from "./chain.ts";
+import { DirectSum } from "./direct-sum.ts";
 import type { Element } from "./element.ts";
 import { Monomial } from "./monomial.ts";
 import { Rotary } from "./rotary.ts";
@@ -13,6 +14,7 @@ export function monomialForm(element: Element): Monomial | null {
   if (element instanceof Monomial) return element;
   if (element instanceof Blocks) return fromBlocks(element);
   if (element instanceof Rotary) return fromRotary(element);
+  if (element instanceof DirectSum) return fromDirectSum(element);
   if (element instanceof Chain) return fromChain(element);
   return null;
 }
@@ -42,6 +44,20 @@ function fromRotary(rotary: Rotary): Monomial | null {
   }
   form?.order.forEach((from, j) => (order[rotary.rotaryDimensions + j] = rotary.rotaryDimensions + from));
   if (form?.scale) scale.set(form.scale, rotary.rotaryDimensions);
+  return new Monomial(order, withoutOnes(scale));
+}
+
+function fromDirectSum(sum: DirectSum): Monomial | null {
+  const order = Monomial.identity(sum.size).order;
+  const scale = new Float64Array(sum.size).fill(1);
+  let start = 0;
+  for (const { size, element } of sum.parts) {
+    const form = element === null ? null : monomialForm(element);
+    if (element !== null && form === null) return null;
+    form?.order.forEach((from, j) => (order[start + j] = start + from));
+    if (form?.scale) scale.set(form.scale, start);
+    start += size;
+  }
   return new Monomial(order, withoutOnes(scale));
 }
 

@@ -26,12 +26,14 @@ export class Monomial implements Element {
   constructor(source: Uint32Array, scale: Float64Array | null = null) {
     const seen = new Uint8Array(source.length);
     for (const i of source) {
-      if (i >= source.length || seen[i] === 1) throw new RangeError(`monomial source: expected a permutation of ${source.length}, got ${i} twice or out of range.`);
+      if (i >= source.length || seen[i] === 1)
+        throw new RangeError(`monomial source: expected a permutation of ${source.length}, got ${i} twice or out of range.`);
       seen[i] = 1;
     }
     if (scale !== null) {
       if (scale.length !== source.length) throw new RangeError(`monomial scale: expected ${source.length} numbers, got ${scale.length}.`);
-      for (const s of scale) if (!Number.isFinite(s) || s === 0) throw new RangeError(`monomial scale: expected finite numbers other than 0, got ${s}.`);
+      for (const s of scale)
+        if (!Number.isFinite(s) || s === 0) throw new RangeError(`monomial scale: expected finite numbers other than 0, got ${s}.`);
     }
     this.size = source.length;
     this.order = source;

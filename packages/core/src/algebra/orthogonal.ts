@@ -44,12 +44,11 @@ export class Reflection {
 
   constructor(normal: Float64Array) {
     this.normal = normal;
-    const square = normal.reduce((sum, value) => sum + value * value, 0);
-    this.factor = square === 0 ? 0 : 2 / square;
+    this.factor = 2 / normal.reduce((sum, value) => sum + value * value, 0);
   }
 
   apply(panel: Float64Array, width: number): void {
-    if (this.factor !== 0) reflect(panel, this.normal.length, width, this.normal, this.factor);
+    reflect(panel, this.normal.length, width, this.normal, this.factor);
   }
 
   inverse(): Reflection {
@@ -82,7 +81,10 @@ export class StructuredOrthogonal implements Element {
   }
 
   inverse(): StructuredOrthogonal {
-    return new StructuredOrthogonal(this.size, this.factors.toReversed().map((factor) => factor.inverse()));
+    return new StructuredOrthogonal(
+      this.size,
+      this.factors.toReversed().map((factor) => factor.inverse()),
+    );
   }
 
   /** Itself: T^-T = T for an orthogonal map. */
@@ -92,7 +94,7 @@ export class StructuredOrthogonal implements Element {
 
   compose(next: Element): Element {
     if (!(next instanceof StructuredOrthogonal)) return Chain.of(this, next);
-    return new StructuredOrthogonal(this.size, [...this.factors, ...next.factors]);
+    return new StructuredOrthogonal(this.size, mergeMonomials([...this.factors, ...next.factors]));
   }
 }
 
@@ -113,8 +115,29 @@ export function structuredOrthogonal(random: RandomStream, n: number): Structure
  */
 export function fixingOnes(random: RandomStream, n: number): StructuredOrthogonal {
   const rotation = structuredOrthogonal(random, n);
-  const image = new Float64Array(n).fill(1 / Math.sqrt(n));
+  const one = 1 / Math.sqrt(n);
+  const image = new Float64Array(n).fill(one);
   rotation.apply(image, 1);
-  const normal = image.map((value) => value - 1 / Math.sqrt(n));
-  return new StructuredOrthogonal(n, [...rotation.factors, new Reflection(normal)]);
+  // The normal of the reflection is the difference of two unit vectors. Where they are near each other it would be mostly
+  // rounding errors, so the image is first turned to the far side: -M is as random a rotation as M.
+  const near = image.reduce((sum, value) => sum + value, 0) > 0;
+  const normal = image.map((value) => (near ? -value : value) - one);
+  const factors: OrthogonalFactor[] = near ? [negation(n), ...rotation.factors] : [...rotation.factors];
+  return new StructuredOrthogonal(n, mergeMonomials([...factors, new Reflection(normal)]));
+}
+
+function negation(n: number): Monomial {
+  return new Monomial(Monomial.identity(n).order, new Float64Array(n).fill(-1));
+}
+
+/** Replaces neighbouring monomials by their product: one pass over the panel instead of two. */
+function mergeMonomials(factors: readonly OrthogonalFactor[]): OrthogonalFactor[] {
+  const merged: OrthogonalFactor[] = [];
+  for (const factor of factors) {
+    const last = merged.at(-1);
+    const product = last instanceof Monomial && factor instanceof Monomial ? last.compose(factor) : null;
+    if (product instanceof Monomial) merged[merged.length - 1] = product;
+    else merged.push(factor);
+  }
+  return merged;
 }

@@ -29,12 +29,18 @@ function assertClose(actual: number[], expected: number[]): void {
 
 test("derived bytes and the stream are frozen", () => {
   assert.equal(hex(deriveBytes(master, "vocabulary", 32)), "8c969f612406d99682fdd2559f398df5c68ae98470ce6b7d37d9819dd76c8826");
-  assert.equal(hex(deriveRandom(master, "vocabulary").bytes(40)), "1b345a994930818764f5cb325ae6809ff20a3dbab3f0102e0ad5821cb1726d2513d81fedaa786c45");
+  assert.equal(
+    hex(deriveRandom(master, "vocabulary").bytes(40)),
+    "1b345a994930818764f5cb325ae6809ff20a3dbab3f0102e0ad5821cb1726d2513d81fedaa786c45",
+  );
 });
 
 test("drawn numbers are frozen", () => {
   const random = deriveRandom(master, "numbers");
-  assert.deepEqual([random.uint32(), random.uint32(), random.below(10), random.below(128256), random.sign(), random.sign()], [115208333, 2657788, 8, 84613, -1, -1]);
+  assert.deepEqual(
+    [random.uint32(), random.uint32(), random.below(10), random.below(128256), random.sign(), random.sign()],
+    [115208333, 2657788, 8, 84613, -1, -1],
+  );
   assert.equal(random.uniform(), 0.3971854685885041);
   assertClose([random.gaussian(), random.gaussian()], [-0.5605635585364394, -1.3707743045965683]);
 });
@@ -42,12 +48,24 @@ test("drawn numbers are frozen", () => {
 test("elements are frozen", () => {
   assert.deepEqual([...permutation(deriveRandom(master, "permutation"), 12)], [11, 9, 0, 2, 10, 5, 7, 6, 3, 4, 8, 1]);
   const signed = Monomial.signed(deriveRandom(master, "signed"), 6);
-  assert.deepEqual([[...signed.order], [...signed.scale!]], [[3, 5, 4, 1, 2, 0], [-1, -1, 1, -1, -1, 1]]);
+  assert.deepEqual(
+    [[...signed.order], [...signed.scale!]],
+    [
+      [3, 5, 4, 1, 2, 0],
+      [-1, -1, 1, -1, -1, 1],
+    ],
+  );
   const scaled = Monomial.scaled(deriveRandom(master, "scaled"), 4, { signs: true });
   assert.deepEqual([...scaled.order], [3, 0, 2, 1]);
   assertClose([...scaled.scale!], [1.2409291597867185, -1.99862904113976, 1.074932925826993, -0.7767186684241809]);
   const heads = headOrders(deriveRandom(master, "heads"), 3, 2);
-  assert.deepEqual([[...heads.kv], [...heads.heads]], [[1, 2, 0], [2, 3, 4, 5, 1, 0]]);
+  assert.deepEqual(
+    [[...heads.kv], [...heads.heads]],
+    [
+      [1, 2, 0],
+      [2, 3, 4, 5, 1, 0],
+    ],
+  );
   assertClose(image(haarOrthogonal(deriveRandom(master, "haar"), 3)), [-1.741019777136504, 3.2293823926542697, 0.7348057550360776]);
   assertClose(image(wellConditioned(deriveRandom(master, "gl"), 3)), [-5.387293320359563, 2.6976233427639436, -1.198835615598976]);
   assertClose(

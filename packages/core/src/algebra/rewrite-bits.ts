@@ -6,11 +6,11 @@ import { rowBytes } from "../checkpoint/format.ts";
 import type { FloatFormat } from "../checkpoint/tensor.ts";
 import type { AxisRewrite } from "./axis.ts";
 import type { Monomial } from "./monomial.ts";
-import { allocateBytes, allocateIndices, withArena } from "./panel.ts";
+import { allocateBytes, withArena } from "./panel.ts";
 import { checkSource } from "./rewrite-errors.ts";
 import { readOrdered } from "./row-order.ts";
 import type { MatrixSource, RewriteTarget, RowRange } from "./rewrite.ts";
-import { areFinite, flipSigns, gatherColumns, numberBytes, type PlainFormat } from "./stored.ts";
+import { allocateGather, areFinite, flipSigns, gatherColumns } from "./stored.ts";
 
 const CHUNK_BYTES = 2 ** 19; // stays in the second-level cache between reading, checking and writing
 
@@ -23,7 +23,13 @@ export function isLossless(format: FloatFormat, rows: Monomial | null, columns: 
 }
 
 /** Copies a matrix with its rows and columns reordered and negated. Bit-exact; still refuses numbers that are not finite. */
-export function rewriteBits(source: MatrixSource, rows: Monomial | null, columns: Monomial | null, target: RewriteTarget, range: RowRange): void {
+export function rewriteBits(
+  source: MatrixSource,
+  rows: Monomial | null,
+  columns: Monomial | null,
+  target: RewriteTarget,
+  range: RowRange,
+): void {
   const stride = rowBytes(source.format, source.columns);
   const chunkRows = Math.max(1, Math.floor(CHUNK_BYTES / stride));
   const axis: AxisRewrite = { element: rows };
@@ -31,32 +37,21 @@ export function rewriteBits(source: MatrixSource, rows: Monomial | null, columns
     const padded = Math.ceil((chunkRows * stride) / 16) * 16;
     const chunk = allocateBytes(padded);
     chunk.fill(0);
-    const gather = columns === null || source.format === "Q8_0" ? null : prepareGather(columns, source.format, padded);
+    const columnScale = columns?.scale ?? null;
+    const negative = (j: number): boolean => columnScale !== null && columnScale[j]! < 0;
+    const gather = columns === null || source.format === "Q8_0" ? null : allocateGather(columns.order, negative, source.format);
+    const result = gather === null ? chunk : allocateBytes(padded);
     for (let from = range.from; from < range.to; from += chunkRows) {
       const count = Math.min(chunkRows, range.to - from);
       readOrdered(source, axis, from, count, chunk, stride);
       checkBits(source, chunk, count * stride);
-      let result = chunk;
-      if (gather) {
-        gatherColumns(gather.result, chunk, gather.order, gather.flips, count, stride);
-        result = gather.result;
-      }
+      if (gather) gatherColumns(result, chunk, gather, count, stride);
       if (rows?.scale && source.format !== "Q8_0")
-        for (let r = 0; r < count; r++) if (rows.scale[from + r]! < 0) flipSigns(result.subarray(r * stride, (r + 1) * stride), source.format);
+        for (let r = 0; r < count; r++)
+          if (rows.scale[from + r]! < 0) flipSigns(result.subarray(r * stride, (r + 1) * stride), source.format);
       target.write(from, count, result.subarray(0, count * stride));
     }
   });
-}
-
-function prepareGather(columns: Monomial, format: PlainFormat, chunkBytes: number) {
-  const bytes = allocateBytes(columns.size * numberBytes(format));
-  const flips =
-    format === "F32"
-      ? new Uint32Array(bytes.buffer, bytes.byteOffset, columns.size)
-      : new Uint16Array(bytes.buffer, bytes.byteOffset, columns.size);
-  const sign = format === "F32" ? 0x80000000 : 0x8000;
-  for (let j = 0; j < columns.size; j++) flips[j] = columns.scale !== null && columns.scale[j]! < 0 ? sign : 0;
-  return { order: allocateIndices(columns.order), flips, result: allocateBytes(chunkBytes) };
 }
 
 function checkBits(source: MatrixSource, chunk: Uint8Array, length: number): void {

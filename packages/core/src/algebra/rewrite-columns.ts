@@ -4,11 +4,22 @@
  * @module
  */
 import { applyAxis, type AxisRewrite } from "./axis.ts";
-import { allocateBytes, allocateIndices, allocatePanel, withArena } from "./panel.ts";
+import { allocateBytes, allocatePanel, withArena } from "./panel.ts";
 import { checkResult, checkSource } from "./rewrite-errors.ts";
 import type { PlainSource, PlainTarget } from "./rewrite.ts";
 import { sourceRow as sourceOf } from "./row-order.ts";
-import { copyRows, decodeColumns, decodeTransposed, encodeColumns, gatherColumns, LANES, numberBytes, scaleVectors, transposePanel } from "./stored.ts";
+import {
+  allocateGather,
+  copyRows,
+  decodeColumns,
+  decodeTransposed,
+  encodeColumns,
+  gatherColumns,
+  LANES,
+  numberBytes,
+  scaleVectors,
+  transposePanel,
+} from "./stored.ts";
 
 const CHUNK_BYTES = 2 ** 20;
 const TILE_WIDTH = 32; // two bytes each: one cache line of a stored row
@@ -47,15 +58,13 @@ function readTiles(source: PlainSource, columns: AxisRewrite, tiling: Tiling): U
     const chunk = allocateBytes(chunkRows * length);
     const part = allocateBytes(chunkRows * tileRow);
     const gathered = columns.element === null ? chunk : allocateBytes(chunkRows * length);
-    const order = allocateIndices(Uint32Array.from({ length: source.columns }, (_, j) => sourceOf(columns, j)));
-    const flipBytes = allocateBytes(length).fill(0);
-    const { buffer, byteOffset } = flipBytes;
-    const flips = size === 2 ? new Uint16Array(buffer, byteOffset, source.columns) : new Uint32Array(buffer, byteOffset, source.columns);
+    const order = Uint32Array.from({ length: source.columns }, (_, j) => sourceOf(columns, j));
+    const gather = allocateGather(order, () => false, source.format);
     part.fill(0);
     for (let row = 0; row < source.rows; row += chunkRows) {
       const count = Math.min(chunkRows, source.rows - row);
       source.read(row, count, chunk.subarray(0, count * length));
-      if (gathered !== chunk) gatherColumns(gathered, chunk, order, flips, count, length);
+      if (gathered !== chunk) gatherColumns(gathered, chunk, gather, count, length);
       for (let t = 0; t < tiling.count; t++) {
         const from = t * tiling.width;
         const used = Math.min(tiling.width, source.columns - from) * size;
@@ -120,7 +129,7 @@ function mixColumns(source: PlainSource, columns: AxisRewrite, tiling: Tiling, r
   const { block, padded } = tiling;
   const element = columns.element!;
   const stride = padded * numberBytes(source.format);
-  const slab = allocatePanel(((padded / LANES) * source.rows + GROUP), LANES);
+  const slab = allocatePanel((padded / LANES) * source.rows + GROUP, LANES);
   const from = t * tiling.width;
   const used = Math.min(tiling.width, source.columns - from);
   const gains = columns.gain && new Float64Array(padded).map((_, c) => (c < used ? columns.gain![sourceOf(columns, from + c)]! : 1));
@@ -133,7 +142,9 @@ function mixColumns(source: PlainSource, columns: AxisRewrite, tiling: Tiling, r
         const part = { panel: group, at: lane, width: GROUP };
         checkSource(decodeTransposed(part, tile, padded), source.name);
       }
-      if (gains) for (let lane = 0; lane < padded; lane++) for (let r = 0; r < GROUP; r++) group[lane * GROUP + r] = group[lane * GROUP + r]! * gains[lane]!;
+      if (gains)
+        for (let lane = 0; lane < padded; lane++)
+          for (let r = 0; r < GROUP; r++) group[lane * GROUP + r] = group[lane * GROUP + r]! * gains[lane]!;
       for (let c = 0; c < used; c += block) element.applyBlock((from + c) / block, group.subarray(c * GROUP, (c + block) * GROUP), GROUP);
       for (let lane = 0; lane < padded; lane += LANES) {
         for (let r = 0; r < GROUP && row + r < source.rows; r += LANES) {

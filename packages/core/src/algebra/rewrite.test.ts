@@ -4,9 +4,13 @@ import { decode, encode, rowBytes } from "../checkpoint/format.ts";
 import type { FloatFormat } from "../checkpoint/tensor.ts";
 import { Blocks } from "./blocks.ts";
 import { wellConditioned } from "./dense.ts";
+import { DirectSum } from "./direct-sum.ts";
 import type { Element } from "./element.ts";
+import { kernels } from "./kernels/kernels.ts";
+import { arenaBytes, arenaStart } from "./kernels/memory.ts";
 import { Monomial } from "./monomial.ts";
 import { fixingOnes, structuredOrthogonal } from "./orthogonal.ts";
+import { allocateBytes, withArena } from "./panel.ts";
 import { deriveRandom, permutation, type RandomStream } from "./random.ts";
 import { rewriteMatrix, type AxisRewrite, type MatrixSource, type RewriteTarget } from "./rewrite.ts";
 import { Rotary } from "./rotary.ts";
@@ -75,9 +79,14 @@ function expectedOf(values: Float64Array, rows: number, columns: number, rowAxis
   const result = Float64Array.from(values);
   const columnMatrix = columnAxis.element && matrixOf(columnAxis.element);
   const rowMatrix = rowAxis.element && matrixOf(rowAxis.element);
-  for (let r = 0; r < rows; r++) result.set(rewriteVector(columnAxis, columnMatrix, result.slice(r * columns, (r + 1) * columns)), r * columns);
+  for (let r = 0; r < rows; r++)
+    result.set(rewriteVector(columnAxis, columnMatrix, result.slice(r * columns, (r + 1) * columns)), r * columns);
   for (let c = 0; c < columns; c++) {
-    const vector = rewriteVector(rowAxis, rowMatrix, Float64Array.from({ length: rows }, (_, r) => result[r * columns + c]!));
+    const vector = rewriteVector(
+      rowAxis,
+      rowMatrix,
+      Float64Array.from({ length: rows }, (_, r) => result[r * columns + c]!),
+    );
     for (let r = 0; r < rows; r++) result[r * columns + c] = vector[r]!;
   }
   return result;
@@ -96,6 +105,18 @@ function axisKinds(random: RandomStream, n: number, head: number): Record<string
     "dense heads": { element: heads(() => wellConditioned(random, head)), gain: vector() },
     "rotary heads": { element: heads(() => Rotary.random(random, head, { layout: "half" })) },
     "sign heads": { element: heads(() => Rotary.signs(random, head, { layout: "interleaved" })) },
+    fused: {
+      element: new DirectSum([
+        {
+          size: n - head,
+          element: new Blocks(
+            permutation(random, n / head - 1),
+            Array.from({ length: n / head - 1 }, () => wellConditioned(random, head)),
+          ),
+        },
+        { size: head, element: null },
+      ]),
+    },
     rotation: { element: structuredOrthogonal(random, n), gain: vector() },
     centred: { element: fixingOnes(random, n), gain: vector(), centre: true, shift: vector() },
     "centred alone": { element: null, centre: true },
@@ -104,13 +125,21 @@ function axisKinds(random: RandomStream, n: number, head: number): Record<string
 }
 
 // The half unit in the last place of each format, relative, and its smallest step.
-const precision: Record<FloatFormat, [number, number]> = { F32: [2 ** -24, 2 ** -149], F16: [2 ** -11, 2 ** -25], BF16: [2 ** -8, 2 ** -133], Q8_0: [0, 0] };
+const precision: Record<FloatFormat, [number, number]> = {
+  F32: [2 ** -24, 2 ** -149],
+  F16: [2 ** -11, 2 ** -25],
+  BF16: [2 ** -8, 2 ** -133],
+  Q8_0: [0, 0],
+};
 
 function assertClose(actual: Float64Array, expected: Float64Array, format: FloatFormat, label: string): void {
   const [relative, absolute] = precision[format];
   for (let i = 0; i < actual.length; i++) {
     const allowed = Math.abs(expected[i]!) * relative * 1.001 + absolute + 1e-12;
-    assert.ok(Math.abs(actual[i]! - expected[i]!) <= allowed, `${label}: number ${i}: expected ${expected[i]} within ${allowed}, got ${actual[i]}`);
+    assert.ok(
+      Math.abs(actual[i]! - expected[i]!) <= allowed,
+      `${label}: number ${i}: expected ${expected[i]} within ${allowed}, got ${actual[i]}`,
+    );
   }
 }
 
@@ -135,19 +164,54 @@ for (const { rows, columns, rowHead, columnHead } of shapes) {
         const input = stored(format, rows, columns, original);
         const output = stored(other, rows, columns);
         rewriteMatrix(input.source, rowAxis, columnAxis, output.target);
-        assert.ok(output.written.every((times) => times === 1), "every row is written");
-        assertClose(output.numbers(), expectedOf(input.numbers(), rows, columns, rowAxis, columnAxis), other, `${rowName} x ${columnName} ${format} -> ${other}`);
+        assert.ok(
+          output.written.every((times) => times === 1),
+          "every row is written",
+        );
+        assertClose(
+          output.numbers(),
+          expectedOf(input.numbers(), rows, columns, rowAxis, columnAxis),
+          other,
+          `${rowName} x ${columnName} ${format} -> ${other}`,
+        );
       }
     }
   });
 }
+
+test("without kernel memory, plain JavaScript does the same", () => {
+  const random = deriveRandom(master, "plain");
+  const [rows, columns] = [16, 24];
+  let turn = 0;
+  for (const [rowName, rowAxis] of Object.entries(axisKinds(random, rows, 4))) {
+    for (const [columnName, columnAxis] of Object.entries(axisKinds(random, columns, 6))) {
+      const format = (["F32", "F16", "BF16"] as const)[turn++ % 3]!;
+      const input = stored(
+        format,
+        rows,
+        columns,
+        Float64Array.from({ length: rows * columns }, () => random.gaussian()),
+      );
+      const output = stored(format, rows, columns);
+      withArena(() => {
+        const rest = allocateBytes(arenaBytes - arenaStart); // takes all there is
+        assert.equal(rest.buffer, kernels!.memory.buffer);
+        rewriteMatrix(input.source, rowAxis, columnAxis, output.target);
+      });
+      assertClose(output.numbers(), expectedOf(input.numbers(), rows, columns, rowAxis, columnAxis), format, `${rowName} x ${columnName}`);
+    }
+  }
+});
 
 test("moves and signs keep every bit in every format, and any split into ranges gives the same", () => {
   for (const format of ["F32", "F16", "BF16"] as const) {
     for (const columns of [24, 33]) {
       const random = deriveRandom(master, `bits/${format}`);
       const rows = 36;
-      const rowElement = new Blocks(permutation(random, 9), Array.from({ length: 9 }, () => Rotary.signs(random, 4, { layout: "half" })));
+      const rowElement = new Blocks(
+        permutation(random, 9),
+        Array.from({ length: 9 }, () => Rotary.signs(random, 4, { layout: "half" })),
+      );
       const columnElement = Monomial.signed(random, columns);
       const original = Float64Array.from({ length: rows * columns }, () => random.gaussian() * 2 ** -20);
       original[5] = -0;
@@ -156,7 +220,8 @@ test("moves and signs keep every bit in every format, and any split into ranges 
       const whole = stored(format, rows, columns);
       rewriteMatrix(input.source, { element: rowElement }, { element: columnElement }, whole.target);
       const parts = stored(format, rows, columns);
-      for (const from of [0, 12, 24]) rewriteMatrix(input.source, { element: rowElement }, { element: columnElement }, parts.target, { from, to: from + 12 });
+      for (const from of [0, 12, 24])
+        rewriteMatrix(input.source, { element: rowElement }, { element: columnElement }, parts.target, { from, to: from + 12 });
       assert.deepEqual(parts.bytes, whole.bytes);
       const back = stored(format, rows, columns);
       rewriteMatrix(whole.source, { element: rowElement.inverse() }, { element: columnElement.inverse() }, back.target);
@@ -171,13 +236,32 @@ test("moves and signs keep every bit in every format, and any split into ranges 
 
 test("ranges of a computed matrix give the same bytes as the whole", () => {
   const random = deriveRandom(master, "ranges");
-  const rows: AxisRewrite = { element: new Blocks(permutation(random, 10), Array.from({ length: 10 }, () => wellConditioned(random, 6))) };
-  const columns: AxisRewrite = { element: structuredOrthogonal(random, 40), gain: Float64Array.from({ length: 40 }, () => random.gaussian()) };
-  const input = stored("BF16", 60, 40, Float64Array.from({ length: 2400 }, () => random.gaussian()));
+  const rows: AxisRewrite = {
+    element: new Blocks(
+      permutation(random, 10),
+      Array.from({ length: 10 }, () => wellConditioned(random, 6)),
+    ),
+  };
+  const columns: AxisRewrite = {
+    element: structuredOrthogonal(random, 40),
+    gain: Float64Array.from({ length: 40 }, () => random.gaussian()),
+  };
+  const input = stored(
+    "BF16",
+    60,
+    40,
+    Float64Array.from({ length: 2400 }, () => random.gaussian()),
+  );
   const whole = stored("BF16", 60, 40);
   rewriteMatrix(input.source, rows, columns, whole.target);
   const parts = stored("BF16", 60, 40);
-  for (const [from, to] of [[0, 6], [6, 30], [30, 30], [30, 60]] as const) rewriteMatrix(input.source, rows, columns, parts.target, { from, to });
+  for (const [from, to] of [
+    [0, 6],
+    [6, 30],
+    [30, 30],
+    [30, 60],
+  ] as const)
+    rewriteMatrix(input.source, rows, columns, parts.target, { from, to });
   assert.deepEqual(parts.bytes, whole.bytes);
   assert.throws(() => rewriteMatrix(input.source, rows, columns, parts.target, { from: 3, to: 6 }), /multiples of 6/);
   assert.throws(() => rewriteMatrix(input.source, rows, columns, parts.target, { from: 0, to: 66 }), /up to 60/);
@@ -185,10 +269,18 @@ test("ranges of a computed matrix give the same bytes as the whole", () => {
 
 test("a plain copy is bit-identical and neighbouring rows are read at once", () => {
   const random = deriveRandom(master, "copy");
-  const input = stored("BF16", 50, 7, Float64Array.from({ length: 350 }, () => random.gaussian()));
+  const input = stored(
+    "BF16",
+    50,
+    7,
+    Float64Array.from({ length: 350 }, () => random.gaussian()),
+  );
   const output = stored("BF16", 50, 7);
   let reads = 0;
-  const source = { ...input.source, read: (row: number, count: number, into: Uint8Array) => (reads++, input.source.read(row, count, into)) };
+  const source = {
+    ...input.source,
+    read: (row: number, count: number, into: Uint8Array) => (reads++, input.source.read(row, count, into)),
+  };
   rewriteMatrix(source, { element: null }, { element: null }, output.target);
   assert.deepEqual(output.bytes, input.bytes);
   assert.equal(reads, 1);
@@ -196,11 +288,17 @@ test("a plain copy is bit-identical and neighbouring rows are read at once", () 
 
 test("Q8_0 rows move without loss; else they pass through F32", () => {
   const random = deriveRandom(master, "q8");
-  const input = stored("Q8_0", 20, 64, Float64Array.from({ length: 1280 }, () => random.gaussian()));
+  const input = stored(
+    "Q8_0",
+    20,
+    64,
+    Float64Array.from({ length: 1280 }, () => random.gaussian()),
+  );
   const moved = stored("Q8_0", 20, 64);
   const rows = Monomial.permutation(random, 20);
   rewriteMatrix(input.source, { element: rows }, { element: null }, moved.target);
-  for (let j = 0; j < 20; j++) assert.deepEqual(moved.bytes.subarray(j * 68, (j + 1) * 68), input.bytes.subarray(rows.source(j) * 68, (rows.source(j) + 1) * 68));
+  for (let j = 0; j < 20; j++)
+    assert.deepEqual(moved.bytes.subarray(j * 68, (j + 1) * 68), input.bytes.subarray(rows.source(j) * 68, (rows.source(j) + 1) * 68));
 
   const columns: AxisRewrite = { element: structuredOrthogonal(random, 64) };
   const single = stored("F32", 20, 64);
@@ -211,7 +309,9 @@ test("Q8_0 rows move without loss; else they pass through F32", () => {
   const expected = stored("Q8_0", 20, 64, single.numbers());
   assert.deepEqual(quantised.bytes, expected.bytes);
   const narrow = stored("F32", 4, 20, new Float64Array(80));
-  assert.throws(() => rewriteMatrix(narrow.source, { element: null }, { element: null }, { format: "Q8_0", write: () => {} }), { code: "CHECKPOINT_WRONG_SHAPE" });
+  assert.throws(() => rewriteMatrix(narrow.source, { element: null }, { element: null }, { format: "Q8_0", write: () => {} }), {
+    code: "CHECKPOINT_WRONG_SHAPE",
+  });
 });
 
 test("a NaN or infinity anywhere in the source is refused by name on every path", () => {
@@ -239,14 +339,28 @@ test("a result beyond F16 is refused with the hint to use bf16", () => {
   const dense: AxisRewrite = { element: structuredOrthogonal(random, 8) };
   const scaled: AxisRewrite = { element: null, gain: new Float64Array(8).fill(1.5) };
   for (const rows of [{ element: null }, dense, scaled])
-    for (const columns of [{ element: null, gain }, { element: structuredOrthogonal(random, 16), gain: gain.map(() => 16) }])
-      assert.throws(() => rewriteMatrix(input.source, rows, columns, stored("F16", 8, 16).target), { code: "CHECKPOINT_NON_FINITE", message: /F16/, hint: /bf16/ });
+    for (const columns of [
+      { element: null, gain },
+      { element: structuredOrthogonal(random, 16), gain: gain.map(() => 16) },
+    ])
+      assert.throws(() => rewriteMatrix(input.source, rows, columns, stored("F16", 8, 16).target), {
+        code: "CHECKPOINT_NON_FINITE",
+        message: /F16/,
+        hint: /bf16/,
+      });
 });
 
 test("axes that do not fit are refused", () => {
   const input = stored("F32", 8, 16, new Float64Array(128));
-  for (const columns of [{ element: Monomial.identity(8) }, { element: null, gain: new Float64Array(3) }, { element: null, shift: new Float64Array(17) }])
-    assert.throws(() => rewriteMatrix(input.source, { element: null }, columns, input.target), { code: "CHECKPOINT_WRONG_SHAPE", message: /layer\.weight: expected \d+ columns, got 16/ });
+  for (const columns of [
+    { element: Monomial.identity(8) },
+    { element: null, gain: new Float64Array(3) },
+    { element: null, shift: new Float64Array(17) },
+  ])
+    assert.throws(() => rewriteMatrix(input.source, { element: null }, columns, input.target), {
+      code: "CHECKPOINT_WRONG_SHAPE",
+      message: /layer\.weight: expected \d+ columns, got 16/,
+    });
 });
 
 test("streaming memory does not grow with the number of rows", () => {
@@ -265,10 +379,19 @@ test("streaming memory does not grow with the number of rows", () => {
     },
   };
   let written = 0;
-  rewriteMatrix(source, { element: Monomial.identity(200_000) }, columns, { format: "BF16", write: (_row, count, bytes) => {
-    largest = Math.max(largest, bytes.length);
-    written += count;
-  } }, { from: 0, to: 20_000 });
+  rewriteMatrix(
+    source,
+    { element: Monomial.identity(200_000) },
+    columns,
+    {
+      format: "BF16",
+      write: (_row, count, bytes) => {
+        largest = Math.max(largest, bytes.length);
+        written += count;
+      },
+    },
+    { from: 0, to: 20_000 },
+  );
   assert.equal(written, 20_000);
   assert.ok(largest <= 2 ** 22, `${largest} bytes at once`);
 });

@@ -61,7 +61,13 @@ export interface RowRange {
  * @throws UnseenError `CHECKPOINT_NON_FINITE` for a NaN or infinity in the source, or a result beyond the target format;
  *   `CHECKPOINT_WRONG_SHAPE` if an axis rewriting or Q8_0 does not fit the matrix.
  */
-export function rewriteMatrix(source: MatrixSource, rows: AxisRewrite, columns: AxisRewrite, target: RewriteTarget, range?: RowRange): void {
+export function rewriteMatrix(
+  source: MatrixSource,
+  rows: AxisRewrite,
+  columns: AxisRewrite,
+  target: RewriteTarget,
+  range?: RowRange,
+): void {
   checkShape(source, rows, columns, target);
   const selected = range ?? { from: 0, to: source.rows };
   const local = isLocal(rows, source.rows);
@@ -70,7 +76,12 @@ export function rewriteMatrix(source: MatrixSource, rows: AxisRewrite, columns: 
 
   const rowForm = moves(rows);
   const columnForm = moves(columns);
-  if (source.format === target.format && rowForm !== undefined && columnForm !== undefined && isLossless(source.format, rowForm, columnForm)) {
+  if (
+    source.format === target.format &&
+    rowForm !== undefined &&
+    columnForm !== undefined &&
+    isLossless(source.format, rowForm, columnForm)
+  ) {
     rewriteBits(source, rowForm, columnForm, target, selected);
     return;
   }
@@ -106,15 +117,21 @@ function checkShape(source: MatrixSource, rows: AxisRewrite, columns: AxisRewrit
         });
   }
   if ((source.format === "Q8_0" || target.format === "Q8_0") && source.columns % 32 !== 0)
-    throw new UnseenError("CHECKPOINT_WRONG_SHAPE", `tensor ${source.name}: expected a multiple of 32 columns for Q8_0, got ${source.columns}.`, {
-      hint: "Leave this tensor in F16.",
-    });
+    throw new UnseenError(
+      "CHECKPOINT_WRONG_SHAPE",
+      `tensor ${source.name}: expected a multiple of 32 columns for Q8_0, got ${source.columns}.`,
+      {
+        hint: "Leave this tensor in F16.",
+      },
+    );
 }
 
 function checkRange(source: MatrixSource, block: number, range: RowRange): void {
   const inside = range.from >= 0 && range.from <= range.to && range.to <= source.rows;
   if (!inside || range.from % block !== 0 || range.to % block !== 0)
-    throw new RangeError(`tensor ${source.name}: expected a range of multiples of ${block} rows up to ${source.rows}, got ${range.from}..${range.to}.`);
+    throw new RangeError(
+      `tensor ${source.name}: expected a range of multiples of ${block} rows up to ${source.rows}, got ${range.from}..${range.to}.`,
+    );
 }
 
 /** Q8_0 rows as F32, which holds scale times int8 exactly. */

@@ -116,7 +116,12 @@ export class Rotary implements Element {
   }
 
   compose(next: Element): Element {
-    if (!(next instanceof Rotary) || next.size !== this.size || next.layout !== this.layout || next.rotaryDimensions !== this.rotaryDimensions)
+    if (
+      !(next instanceof Rotary) ||
+      next.size !== this.size ||
+      next.layout !== this.layout ||
+      next.rotaryDimensions !== this.rotaryDimensions
+    )
       return Chain.of(this, next);
     const real = this.real.map((a, p) => a * next.real[p]! - this.imaginary[p]! * next.imaginary[p]!);
     const imaginary = this.real.map((a, p) => a * next.imaginary[p]! + this.imaginary[p]! * next.real[p]!);

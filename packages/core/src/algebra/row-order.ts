@@ -14,7 +14,14 @@ export function sourceRow(axis: AxisRewrite, row: number): number {
 }
 
 /** Fills `into` with the packed source rows of result rows `from` to `from + count`, merging neighbours into one read. */
-export function readOrdered(source: MatrixSource, axis: AxisRewrite, from: number, count: number, into: Uint8Array, rowBytes: number): void {
+export function readOrdered(
+  source: MatrixSource,
+  axis: AxisRewrite,
+  from: number,
+  count: number,
+  into: Uint8Array,
+  rowBytes: number,
+): void {
   let start = 0;
   while (start < count) {
     const first = sourceRow(axis, from + start);

@@ -6,7 +6,7 @@
 import { fromBfloat16, fromFloat16, toBfloat16, toFloat16 } from "../checkpoint/rounding.ts";
 import type { FloatFormat } from "../checkpoint/tensor.ts";
 import { kernels, type Kernels } from "./kernels/kernels.ts";
-import { allocateNumbers, inKernelMemory, withArena } from "./panel.ts";
+import { allocateBytes, allocateIndices, allocateNumbers, inKernelMemory, withArena } from "./panel.ts";
 
 /** The formats whose numbers stand alone; Q8_0 shares scales and goes through F32. */
 export type PlainFormat = Exclude<FloatFormat, "Q8_0">;
@@ -123,7 +123,8 @@ export function transposePanel(result: PanelPart, part: PanelPart, size: number)
     return;
   }
   for (let c = 0; c < size; c++)
-    for (let lane = 0; lane < LANES; lane++) result.panel[result.at + lane * result.width + c] = part.panel[part.at + c * part.width + lane]!;
+    for (let lane = 0; lane < LANES; lane++)
+      result.panel[result.at + lane * result.width + c] = part.panel[part.at + c * part.width + lane]!;
 }
 
 /** Multiplies each of eight columns `(size, 8)` of a panel by its own factor `(8)`. */
@@ -163,28 +164,36 @@ export function flipSigns(bytes: Uint8Array, format: PlainFormat): void {
   for (let at = size - 1; at < bytes.length; at += size) bytes[at] = bytes[at]! ^ 0x80;
 }
 
-/**
- * Moves the stored numbers of each row: number j of a result row is number order[j] of the argument row, its bits exclusive-ored
- * with `flips[j]` (the sign bit or 0). `flips` holds `(columns)` numbers of the same width as the stored ones.
- */
-export function gatherColumns(
-  result: Uint8Array,
-  argument: Uint8Array,
-  order: Uint32Array,
-  flips: Uint16Array | Uint32Array,
-  rows: number,
-  stride: number,
-): void {
+/** How the numbers of a row move and which of them change sign. */
+export interface ColumnGather {
+  /** Result number j comes from byte `offsets[j]` of the argument row. */
+  readonly offsets: Uint32Array;
+  /** The sign bit where result number j is negated, else 0; as wide as the stored numbers. */
+  readonly flips: Uint16Array | Uint32Array;
+}
+
+/** Prepares {@link gatherColumns}; `negative(j)` says whether result number j is negated. Call inside {@link withArena}. */
+export function allocateGather(order: Uint32Array, negative: (j: number) => boolean, format: PlainFormat): ColumnGather {
+  const size = numberBytes(format);
+  const { buffer, byteOffset } = allocateBytes(order.length * size);
+  const flips = size === 4 ? new Uint32Array(buffer, byteOffset, order.length) : new Uint16Array(buffer, byteOffset, order.length);
+  for (let j = 0; j < order.length; j++) flips[j] = negative(j) ? 1 << (8 * size - 1) : 0;
+  return { offsets: allocateIndices(order.map((i) => i * size)), flips };
+}
+
+/** Moves the stored numbers of `rows` rows, `stride` bytes apart, and flips their signs. Bit-exact. */
+export function gatherColumns(result: Uint8Array, argument: Uint8Array, gather: ColumnGather, rows: number, stride: number): void {
+  const { offsets, flips } = gather;
   const size = flips.BYTES_PER_ELEMENT;
-  const fast = kernelsFor(result, argument, order, flips);
+  const fast = kernelsFor(result, argument, offsets, flips);
   if (fast) {
-    const gather = size === 2 ? fast.gatherColumns16 : fast.gatherColumns32;
-    gather(result.byteOffset, argument.byteOffset, order.byteOffset, flips.byteOffset, rows, order.length, stride);
+    const kernel = size === 2 ? fast.gatherColumns16 : fast.gatherColumns32;
+    kernel(result.byteOffset, argument.byteOffset, offsets.byteOffset, flips.byteOffset, rows, offsets.length, stride);
     return;
   }
   for (let r = 0; r < rows; r++) {
-    for (let j = 0; j < order.length; j++) {
-      const from = r * stride + order[j]! * size;
+    for (let j = 0; j < offsets.length; j++) {
+      const from = r * stride + offsets[j]!;
       const to = r * stride + j * size;
       for (let b = 0; b < size; b++) result[to + b] = argument[from + b]!;
       if (flips[j] !== 0) result[to + size - 1] = result[to + size - 1]! ^ 0x80;
@@ -193,7 +202,14 @@ export function gatherColumns(
 }
 
 /** Copies `rows` rows of `length` bytes between two strides. */
-export function copyRows(result: Uint8Array, resultStride: number, argument: Uint8Array, argumentStride: number, rows: number, length: number): void {
+export function copyRows(
+  result: Uint8Array,
+  resultStride: number,
+  argument: Uint8Array,
+  argumentStride: number,
+  rows: number,
+  length: number,
+): void {
   const fast = length % 16 === 0 ? kernelsFor(result, argument) : null;
   if (fast) fast.copyRows(result.byteOffset, resultStride, argument.byteOffset, argumentStride, rows, length);
   else for (let r = 0; r < rows; r++) result.set(argument.subarray(r * argumentStride, r * argumentStride + length), r * resultStride);

@@ -24,6 +24,9 @@ const WITHOUT_EFFECT = new Set([
 /** Largest dimension that a configuration may name. Guards against absurd allocations (CWE-789). */
 const MAXIMUM_DIMENSION = 1 << 24;
 
+/** Most layers, and most experts of one; the tables have an entry for each (CWE-770). */
+const MAXIMUM_LAYERS = 1024;
+
 /** A configuration whose fields are ticked off as they are read. */
 export class ConfigReader {
   readonly family: string;
@@ -57,13 +60,18 @@ export class ConfigReader {
   }
 
   /** A positive whole number; `fallback` where the field is absent or null. Throws `FAMILY_UNSUPPORTED_VALUE`. */
-  count(names: string | readonly string[], fallback?: number): number {
+  count(names: string | readonly string[], fallback?: number, maximum = MAXIMUM_DIMENSION): number {
     const [name, value] = this.#first(names);
     if (value === undefined && fallback !== undefined) return fallback;
-    if (typeof value !== "number" || !Number.isSafeInteger(value) || value <= 0 || value > MAXIMUM_DIMENSION) {
-      throw this.#refusal(name, value, `a whole number from 1 to ${MAXIMUM_DIMENSION}`);
+    if (typeof value !== "number" || !Number.isSafeInteger(value) || value <= 0 || value > maximum) {
+      throw this.#refusal(name, value, `a whole number from 1 to ${maximum}`);
     }
     return value;
+  }
+
+  /** The number of layers or of experts. Throws `FAMILY_UNSUPPORTED_VALUE`. */
+  members(names: string | readonly string[]): number {
+    return this.count(names, undefined, MAXIMUM_LAYERS);
   }
 
   /** A positive finite number. Throws `FAMILY_UNSUPPORTED_VALUE`. */

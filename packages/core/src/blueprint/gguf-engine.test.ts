@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { needs, sharedPath } from "../../../../tests/shared.ts";
-import { openGguf } from "../checkpoint/gguf.ts";
+import { openGguf, type GgufValue } from "../checkpoint/gguf.ts";
 import { openSafetensors } from "../checkpoint/safetensors.ts";
 import type { TensorLocation } from "../checkpoint/tensor.ts";
 import { sealGgufMetadata } from "./gguf-metadata.ts";
@@ -18,8 +18,17 @@ after(() => rmSync(directory, { recursive: true, force: true }));
 const PROMPT = 24;
 /** llama.cpp looks GELU up in a table of F16; SiLU is computed. */
 const FAMILIES: Readonly<Record<string, number>> = {
-  llama3: 1e-5, "llama2-bias-tied": 1e-5, mistral: 1e-5, mixtral: 1e-5, phi3: 1e-5, qwen2: 1e-5, qwen3: 1e-5, "qwen3-moe": 1e-5,
-  gemma2: 5e-3, gemma3: 5e-3, gpt2: 5e-3,
+  llama3: 1e-5,
+  "llama2-bias-tied": 1e-5,
+  mistral: 1e-5,
+  mixtral: 1e-5,
+  phi3: 1e-5,
+  qwen2: 1e-5,
+  qwen3: 1e-5,
+  "qwen3-moe": 1e-5,
+  gemma2: 5e-3,
+  gemma3: 5e-3,
+  gpt2: 5e-3,
 };
 
 function readIds({ file, offset, bytes }: TensorLocation): number[] {
@@ -37,11 +46,25 @@ test("llama.cpp computes from our GGUF what transformers computes, for every fam
       const context = [...metadata].find(([key]) => key.endsWith(".context_length"))?.[1].value as number;
       const greedy = readIds(expected.get("greedy") as TensorLocation);
       const logits = readValues(expected.get("logits") as TensorLocation).values;
-      return { family, tolerance, model, architecture, greedy, logits, positions: Math.min(PROMPT, context), whole: context >= greedy.length };
+      return {
+        family,
+        tolerance,
+        model,
+        architecture,
+        greedy,
+        logits,
+        positions: Math.min(PROMPT, context),
+        whole: context >= greedy.length,
+      };
     }),
   );
   const answers = await askLlamaCpp(
-    cases.map(({ model, greedy, positions, whole }) => ({ model, prompt: greedy.slice(0, PROMPT), count: whole ? greedy.length - PROMPT : 0, positions })),
+    cases.map(({ model, greedy, positions, whole }) => ({
+      model,
+      prompt: greedy.slice(0, PROMPT),
+      count: whole ? greedy.length - PROMPT : 0,
+      positions,
+    })),
   );
   for (const [index, { family, tolerance, architecture, greedy, logits, positions, whole }] of cases.entries()) {
     await t.test(family, () => {
@@ -50,7 +73,9 @@ test("llama.cpp computes from our GGUF what transformers computes, for every fam
       let worst = 0;
       for (let position = 0; position < positions; position += 1) {
         for (let id = 0; id < architecture.vocabulary; id += 1) {
-          const difference = Math.abs((answer.logits[position]?.[id] as number) - (logits[position * architecture.vocabulary + id] as number));
+          const difference = Math.abs(
+            (answer.logits[position]?.[id] as number) - (logits[position * architecture.vocabulary + id] as number),
+          );
           worst = Math.max(worst, Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference);
         }
       }
@@ -72,7 +97,8 @@ test("a sealed GGUF with its vocabulary permuted tells the same story and names 
   const values = new Float32Array(embedding.values.length);
   for (let id = 0; id < size; id += 1) values.set(embedding.values.subarray(id * columns, (id + 1) * columns), encipher(id) * columns);
   const tensors = new Map<string, Values>();
-  for (const tensor of plain.tensors.values()) tensors.set(tensor.name, tensor.name === "token_embd.weight" ? { shape: embedding.shape, values } : readValues(tensor));
+  for (const tensor of plain.tensors.values())
+    tensors.set(tensor.name, tensor.name === "token_embd.weight" ? { shape: embedding.shape, values } : readValues(tensor));
   assert.ok(!tensors.has("output.weight"), "the permutation below covers tied embeddings only");
   const sealed = join(directory, "sealed.gguf");
   const metadata = sealGgufMetadata(plain.metadata, encipher, size);
@@ -87,9 +113,10 @@ test("a sealed GGUF with its vocabulary permuted tells the same story and names 
   assert.deepEqual(behind?.ids, before.ids.map(encipher));
   assert.equal(behind.eos, encipher(model.config["eos_token_id"] as number), "node-llama-cpp must see the enciphered end token");
 
-  const header = readFileSync(sealed).subarray(0, 100_000).toString("latin1");
-  const words = (plain.metadata.get("tokenizer.ggml.tokens")?.value as unknown as string[]).map((word) => word.replace("▁", "")).filter((word) => /^[a-z]{4,}$/.test(word));
-  assert.ok(words.length > 20);
-  const own = new Set(["token", "model", "type"]);
-  for (const word of words) assert.ok(own.has(word) || !header.includes(word), `the header holds ${word}`);
+  const header = readFileSync(sealed).subarray(0, 100_000);
+  const words = (plain.metadata.get("tokenizer.ggml.tokens") as { value: readonly string[] } & GgufValue).value.filter(
+    (word) => word.length > 1 && word.startsWith("▁"),
+  );
+  assert.ok(words.length > 50);
+  for (const word of words) assert.ok(!header.includes(word), `the header holds ${word}`);
 });

@@ -7,9 +7,8 @@
 import { UnseenError } from "../errors.ts";
 import type { Architecture, Layer, Rope } from "./architecture.ts";
 import type { JsonObject } from "./config.ts";
+import { isExtraTensor } from "./gguf-names.ts";
 
-/** Architectures in which llama.cpp reads frequency factors. */
-const WITH_FACTORS: readonly string[] = ["llama", "phi3"];
 /** Architectures with a bias on the output projection or in the feed-forward block. */
 const FULLY_BIASED: readonly string[] = ["llama", "gpt2"];
 /** Architectures whose layers differ in their windows. */
@@ -28,7 +27,8 @@ export function checkLlamaCpp(name: string, config: JsonObject, a: Architecture)
   const gemma = SLIDING.includes(name);
   if (a.scaleByLayer) refuse("scale_attn_by_inverse_layer_idx", "one attention scale for all layers");
   const scaled = GEMMA_27B[name] === a.layers.length ? Math.floor(a.hidden / a.heads) : a.headSize;
-  if (Math.abs(a.attentionScale * Math.sqrt(scaled) - 1) > 1e-6) refuse(gemma ? "query_pre_attn_scalar" : "scale_attn_weights", `an attention scale of 1/sqrt(${scaled})`);
+  if (Math.abs(a.attentionScale * Math.sqrt(scaled) - 1) > 1e-6)
+    refuse(gemma ? "query_pre_attn_scalar" : "scale_attn_weights", `an attention scale of 1/sqrt(${scaled})`);
   if (!a.gated && a.activation !== "gelu-tanh") refuse("activation_function", "the tanh form of GELU");
   if (["qwen2", "phi3", "gpt2"].includes(name) && a.heads * a.headSize !== a.hidden) refuse("head_dim", "heads that fill the hidden size");
   if (name === "gemma2" && !a.tied) refuse("tie_word_embeddings", "tied embeddings");
@@ -59,19 +59,25 @@ function checkRotary(name: string, a: Architecture, refuse: Refuse): void {
   const local = a.layers.filter((layer) => layer.window !== null);
   if (SLIDING.includes(name)) {
     if (new Set(local.map((layer) => layer.window)).size > 1) refuse("sliding_window", "one window");
-    if (name === "gemma3" && local.some((layer) => layer.rope?.scaling)) refuse("rope_parameters.sliding_attention", "unscaled rotary positions in sliding layers");
-    if (name === "gemma3" && new Set(local.map((layer) => layer.rope?.theta)).size > 1) refuse("rope_local_base_freq", "one base for all sliding layers");
+    if (name === "gemma3" && local.some((layer) => layer.rope?.scaling))
+      refuse("rope_parameters.sliding_attention", "unscaled rotary positions in sliding layers");
+    if (name === "gemma3" && new Set(local.map((layer) => layer.rope?.theta)).size > 1)
+      refuse("rope_local_base_freq", "one base for all sliding layers");
   }
   const alike = a.layers.filter((layer) => layer.rope && (name !== "gemma3" || layer.window === null));
-  if (alike.some((layer) => JSON.stringify(layer.rope) !== JSON.stringify(full))) refuse("rope_parameters", "the same rotary positions in all layers");
+  if (alike.some((layer) => JSON.stringify(layer.rope) !== JSON.stringify(full)))
+    refuse("rope_parameters", "the same rotary positions in all layers");
   if (!full) return;
   if (full.dimensions !== a.headSize && name !== "phi3") refuse("partial_rotary_factor", "fully rotated heads");
   const { scaling } = full;
-  if ((scaling?.type === "llama3" || scaling?.type === "longrope") && !WITH_FACTORS.includes(name)) refuse("rope_parameters.rope_type", "rope_type default, linear or yarn");
-  if (scaling?.type === "llama3" && name === "phi3") refuse("rope_parameters.rope_type", "rope_type default, linear, yarn or longrope");
+  if ((scaling?.type === "llama3" || scaling?.type === "longrope") && !isExtraTensor(name, "rope_factors_long.weight"))
+    refuse("rope_parameters.rope_type", "rope_type default, linear or yarn");
+  if (scaling?.type === "llama3" && !isExtraTensor(name, "rope_freqs.weight"))
+    refuse("rope_parameters.rope_type", "rope_type default, linear, yarn or longrope");
   if (scaling?.type === "yarn") {
     if (SLIDING.includes(name)) refuse("rope_parameters.rope_type", "rope_type default or linear");
-    if (scaling.betaFast !== 32 || scaling.betaSlow !== 1 || !scaling.truncate) refuse("rope_parameters.beta_fast", "beta_fast 32, beta_slow 1 and truncate");
+    if (scaling.betaFast !== 32 || scaling.betaSlow !== 1 || !scaling.truncate)
+      refuse("rope_parameters.beta_fast", "beta_fast 32, beta_slow 1 and truncate");
   }
 }
 
@@ -97,4 +103,9 @@ export function slidingPattern(name: string, a: Architecture): boolean[] | null 
   const standard = name === "gemma2" ? 2 : 6;
   const slides = a.layers.map((layer) => layer.window !== null);
   return slides.every((sliding, index) => sliding === ((index + 1) % standard !== 0)) ? null : slides;
+}
+
+/** What llama.cpp multiplies queries and keys with under YaRN by itself (Peng et al., arXiv 2309.00071). */
+export function yarnMagnitude(factor: number): number {
+  return factor <= 1 ? 1 : 1 + 0.1 * Math.log(factor);
 }

@@ -9,7 +9,7 @@ import type { FloatFormat } from "../checkpoint/tensor.ts";
 import { UnseenError } from "../errors.ts";
 import type { Architecture, Rope } from "./architecture.ts";
 import type { JsonObject } from "./config.ts";
-import { checkLlamaCpp, exactContextLength, globalRope, slidingPattern } from "./gguf-limits.ts";
+import { checkLlamaCpp, exactContextLength, globalRope, slidingPattern, yarnMagnitude } from "./gguf-limits.ts";
 import { ggufArchitecture } from "./gguf-names.ts";
 import { endOfGenerationIds } from "./gguf-special-ids.ts";
 
@@ -34,7 +34,11 @@ const flag = (value: boolean): GgufValue => ({ type: "bool", value });
  * @param options.format what most weights are stored as
  * @throws `FAMILY_UNKNOWN`, or `FAMILY_UNSUPPORTED_VALUE` naming what llama.cpp would compute otherwise
  */
-export function ggufMetadata(config: JsonObject, architecture: Architecture, options: { name: string; format?: FloatFormat }): Map<string, GgufValue> {
+export function ggufMetadata(
+  config: JsonObject,
+  architecture: Architecture,
+  options: { name: string; format?: FloatFormat },
+): Map<string, GgufValue> {
   const a = architecture;
   const name = ggufArchitecture(a.family);
   checkLlamaCpp(name, config, a);
@@ -44,8 +48,7 @@ export function ggufMetadata(config: JsonObject, architecture: Architecture, opt
     ["general.type", text("model")],
     ["general.name", text(options.name)],
   ];
-  if (options.format) general.push(["general.file_type", u32(FILE_TYPES[options.format])]);
-  if (options.format === "Q8_0") general.push(["general.quantization_version", u32(2)]);
+  if (options.format) general.push(...statedFormat(options.format));
   const own: [string, GgufValue][] = [
     ["vocab_size", u32(a.vocabulary)],
     ["context_length", u32(exactContextLength(name, a))],
@@ -65,6 +68,12 @@ export function ggufMetadata(config: JsonObject, architecture: Architecture, opt
   if (experts) own.push(["expert_count", u32(experts.count)], ["expert_used_count", u32(experts.perToken)]);
   if (experts && name === "qwen3moe") own.push(["expert_feed_forward_length", u32(experts.neurons)]);
   return new Map([...general, ...own.map(([key, value]): [string, GgufValue] => [`${name}.${key}`, value])]);
+}
+
+/** The metadata that say what most weights are stored as. */
+export function statedFormat(format: FloatFormat): [string, GgufValue][] {
+  const type: [string, GgufValue] = ["general.file_type", u32(FILE_TYPES[format])];
+  return format === "Q8_0" ? [type, ["general.quantization_version", u32(2)]] : [type];
 }
 
 function ropeMetadata(name: string, a: Architecture): [string, GgufValue][] {
@@ -89,7 +98,7 @@ function ropeMetadata(name: string, a: Architecture): [string, GgufValue][] {
         ["rope.scaling.factor", f32(scaling.factor)],
         ["rope.scaling.original_context_length", u32(scaling.originalPositions)],
         // llama.cpp multiplies this with YaRN's usual magnitude.
-        ["rope.scaling.attn_factor", f32(scaling.attentionFactor / (1 + 0.1 * Math.log(scaling.factor)))],
+        ["rope.scaling.attn_factor", f32(scaling.attentionFactor / yarnMagnitude(scaling.factor))],
       );
       break;
     case "longrope":
@@ -125,7 +134,11 @@ export interface ExtraTensor {
 /** The divisors of the rotary frequencies under `llama3` and `longrope` scaling, (rotary dimensions / 2); otherwise nothing. */
 export function extraTensors(architecture: Architecture): ExtraTensor[] {
   const rope = globalRope(architecture);
-  const tensor = (name: string, values: readonly number[]): ExtraTensor => ({ name, shape: [values.length], values: Float64Array.from(values) });
+  const tensor = (name: string, values: readonly number[]): ExtraTensor => ({
+    name,
+    shape: [values.length],
+    values: Float64Array.from(values),
+  });
   switch (rope?.scaling?.type) {
     case "llama3":
       return [tensor("rope_freqs.weight", llama3Factors(rope, rope.scaling))];
@@ -156,10 +169,15 @@ function llama3Factors(rope: Rope, scaling: Extract<Rope["scaling"], { type: "ll
  * @param ids as the host sees them, already enciphered. Without any `eos`, llama.cpp still takes some id for one (bos, pad or 0).
  * @throws `TOKEN_OUT_OF_RANGE`, `CHECKPOINT_TOO_LARGE`
  */
-export function placeholderVocabulary(size: number, ids: { eos: readonly number[]; bos: number | null; pad: number | null }): Map<string, GgufValue> {
-  if (size > MAXIMUM_VOCABULARY) throw new UnseenError("CHECKPOINT_TOO_LARGE", `a vocabulary of ${size} tokens exceeds ${MAXIMUM_VOCABULARY}.`);
+export function placeholderVocabulary(
+  size: number,
+  ids: { eos: readonly number[]; bos: number | null; pad: number | null },
+): Map<string, GgufValue> {
+  if (size > MAXIMUM_VOCABULARY)
+    throw new UnseenError("CHECKPOINT_TOO_LARGE", `a vocabulary of ${size} tokens exceeds ${MAXIMUM_VOCABULARY}.`);
   for (const id of [...ids.eos, ids.bos ?? 0, ids.pad ?? 0]) {
-    if (!Number.isSafeInteger(id) || id < 0 || id >= size) throw new UnseenError("TOKEN_OUT_OF_RANGE", `a special id lies outside the vocabulary of ${size}.`);
+    if (!Number.isSafeInteger(id) || id < 0 || id >= size)
+      throw new UnseenError("TOKEN_OUT_OF_RANGE", `a special id lies outside the vocabulary of ${size}.`);
   }
   const [eos = ids.bos ?? ids.pad ?? 0, turn, message] = ids.eos;
   const types = Array.from({ length: size }, () => NORMAL);
@@ -186,7 +204,12 @@ export function placeholderVocabulary(size: number, ids: { eos: readonly number[
 
 /** What of `general.*` stays in an encrypted file; names, sources, authors, tags and sampling advice go. */
 const KEPT_GENERAL: ReadonlySet<string> = new Set([
-  "general.architecture", "general.type", "general.file_type", "general.quantization_version", "general.alignment", "general.license",
+  "general.architecture",
+  "general.type",
+  "general.file_type",
+  "general.quantization_version",
+  "general.alignment",
+  "general.license",
 ]);
 const ID = /^tokenizer\.ggml\.[a-z_]+_token_id$/;
 const ID_LIST = /^tokenizer\.ggml\.(suppress_tokens|[a-z_]+_token_ids)$/;
@@ -197,7 +220,11 @@ const ID_LIST = /^tokenizer\.ggml\.(suppress_tokens|[a-z_]+_token_ids)$/;
  *
  * @param encipher from the ids of this file to the ids of the new one
  */
-export function sealGgufMetadata(metadata: ReadonlyMap<string, GgufValue>, encipher: (id: number) => number, vocabularySize: number): Map<string, GgufValue> {
+export function sealGgufMetadata(
+  metadata: ReadonlyMap<string, GgufValue>,
+  encipher: (id: number) => number,
+  vocabularySize: number,
+): Map<string, GgufValue> {
   const inside = (id: unknown): id is number => typeof id === "number" && Number.isSafeInteger(id) && id >= 0 && id < vocabularySize;
   const prefix = `${String(metadata.get("general.architecture")?.value)}.`;
   const sealed = new Map<string, GgufValue>();

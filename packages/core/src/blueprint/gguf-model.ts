@@ -6,16 +6,19 @@
  */
 import { closeSync, openSync, readSync } from "node:fs";
 import { basename } from "node:path";
-import type { GgufValue, Gguf } from "../checkpoint/gguf.ts";
+import { quote } from "../checkpoint/checks.ts";
+import type { Gguf, GgufValue } from "../checkpoint/gguf.ts";
 import type { TensorLocation } from "../checkpoint/tensor.ts";
 import { UnseenError } from "../errors.ts";
 import type { Json, JsonObject } from "./config.ts";
 import { endOfGenerationIds, specialId } from "./gguf-special-ids.ts";
+import { yarnMagnitude } from "./gguf-limits.ts";
 import { GgufReader } from "./gguf-reader.ts";
-import { EXTRA_TENSORS, ggufRotaryLayout, huggingFaceName, stacksExperts } from "./gguf-names.ts";
+import { isExtraTensor, ggufRotaryLayout, huggingFaceName, stacksExperts } from "./gguf-names.ts";
 import { parseManifest, type Model } from "./model.ts";
 
-/** Most experts of a layer: llama.cpp's own limit (CWE-770). */
+/** Most layers, and most experts of a layer: about llama.cpp's own limits (CWE-770). */
+const MAXIMUM_LAYERS = 1024;
 const MAXIMUM_EXPERTS = 1024;
 /** Most rotary frequencies whose factors are read (CWE-789). */
 const MAXIMUM_FREQUENCIES = 1 << 16;
@@ -31,7 +34,7 @@ export function readGgufModel(path: string, gguf: Gguf): Model {
   const tensors = new Map<string, TensorLocation>();
   const extras = new Map<string, TensorLocation>();
   for (const tensor of gguf.tensors.values()) {
-    if (EXTRA_TENSORS.has(tensor.name)) extras.set(tensor.name, tensor);
+    if (isExtraTensor(architecture, tensor.name)) extras.set(tensor.name, tensor);
     else for (const location of locate(architecture, tensor)) tensors.set(location.name, location);
   }
   const config = readConfig(reader, tensors, extras);
@@ -65,7 +68,10 @@ function locate(architecture: string, tensor: TensorLocation): TensorLocation[] 
   }
   const [count, ...shape] = tensor.shape;
   if (count === undefined || shape.length !== 2 || count > MAXIMUM_EXPERTS || tensor.bytes % count !== 0) {
-    throw new UnseenError("CHECKPOINT_WRONG_SHAPE", `GGUF tensor ${tensor.name} must be (experts, rows, columns), got (${tensor.shape.join(", ")}).`);
+    throw new UnseenError(
+      "CHECKPOINT_WRONG_SHAPE",
+      `GGUF tensor ${tensor.name} must be (experts, rows, columns), got (${tensor.shape.join(", ")}).`,
+    );
   }
   const bytes = tensor.bytes / count;
   return Array.from({ length: count }, (_, expert) => {
@@ -76,19 +82,25 @@ function locate(architecture: string, tensor: TensorLocation): TensorLocation[] 
 }
 
 /** `config.json` as far as the forward pass and generation need it. */
-function readConfig(reader: GgufReader, tensors: ReadonlyMap<string, TensorLocation>, extras: ReadonlyMap<string, TensorLocation>): JsonObject {
+function readConfig(
+  reader: GgufReader,
+  tensors: ReadonlyMap<string, TensorLocation>,
+  extras: ReadonlyMap<string, TensorLocation>,
+): JsonObject {
   const { architecture } = reader;
   const gpt2 = architecture === "gpt2";
   const embedding = tensors.get(gpt2 ? "transformer.wte.weight" : "model.embed_tokens.weight");
   if (!embedding || embedding.shape.length !== 2) {
-    throw new UnseenError("CHECKPOINT_MISSING_TENSOR", "the GGUF has no token_embd.weight of two dimensions.", { hint: "Download or convert the file again." });
+    throw new UnseenError("CHECKPOINT_MISSING_TENSOR", "the GGUF has no token_embd.weight of two dimensions.", {
+      hint: "Download or convert the file again.",
+    });
   }
   const vocabulary = embedding.shape[0] as number;
   reader.only("vocab_size", [vocabulary]);
   const hidden = reader.count("embedding_length");
   const heads = reader.count("attention.head_count");
   const kvHeads = reader.count("attention.head_count_kv", heads);
-  const layers = reader.count("block_count");
+  const layers = reader.count("block_count", undefined, MAXIMUM_LAYERS);
   const positions = reader.count("context_length");
   const headSize = reader.count("attention.key_length", Math.floor(hidden / heads));
   reader.only("attention.value_length", [headSize]);
@@ -145,11 +157,17 @@ interface Dimensions {
 function familyFields(reader: GgufReader, dimensions: Dimensions): JsonObject {
   switch (reader.architecture) {
     case "llama": {
-      const experts = reader.count("expert_count", 0);
+      const experts = reader.count("expert_count", 0, MAXIMUM_EXPERTS);
       reader.ignore("attention.sliding_window"); // llama.cpp gives this architecture full attention
       if (experts === 0) return { hidden_act: "silu" };
       reader.only("expert_weights_scale", [0, 1]);
-      return { model_type: "mixtral", hidden_act: "silu", num_local_experts: experts, num_experts_per_tok: reader.count("expert_used_count"), sliding_window: null };
+      return {
+        model_type: "mixtral",
+        hidden_act: "silu",
+        num_local_experts: experts,
+        num_experts_per_tok: reader.count("expert_used_count"),
+        sliding_window: null,
+      };
     }
     case "smollm3":
       return { hidden_act: "silu", no_rope_layer_interval: 4 };
@@ -160,7 +178,7 @@ function familyFields(reader: GgufReader, dimensions: Dimensions): JsonObject {
       return {
         model_type: "qwen3_moe",
         hidden_act: "silu",
-        num_experts: reader.count("expert_count"),
+        num_experts: reader.count("expert_count", undefined, MAXIMUM_EXPERTS),
         num_experts_per_tok: reader.count("expert_used_count"),
         moe_intermediate_size: reader.count("expert_feed_forward_length"),
         norm_topk_prob: true,
@@ -234,27 +252,44 @@ function readRope(reader: GgufReader, headSize: number, positions: number, extra
     return tensor ? readFactors(tensor, dimensions / 2) : undefined;
   });
   if (all || short || long) {
-    if (!(all || (short && long)) || (type !== "longrope" && factor !== 1) || (type === "yarn")) {
-      throw new UnseenError("FAMILY_UNSUPPORTED_VALUE", `rotary factor tensors together with rope.scaling.type ${type} are not supported.`);
+    if (!(all || (short && long)) || (factor !== 1 && type !== "none") || type === "yarn") {
+      throw new UnseenError(
+        "FAMILY_UNSUPPORTED_VALUE",
+        `rotary factor tensors together with rope.scaling.type ${quote(type)} are not supported.`,
+      );
     }
-    return { ...rope, rope_type: "longrope", short_factor: all ?? short ?? [], long_factor: all ?? long ?? [], original_max_position_embeddings: original, attention_factor: magnitude };
+    return {
+      ...rope,
+      rope_type: "longrope",
+      short_factor: all ?? short ?? [],
+      long_factor: all ?? long ?? [],
+      original_max_position_embeddings: original,
+      attention_factor: magnitude,
+    };
   }
   if (type === "yarn" && factor !== 1) {
-    const attention = magnitude * (1 + 0.1 * Math.log(factor));
+    const attention = magnitude * yarnMagnitude(factor);
     reader.only("rope.scaling.yarn_attn_factor", [attention, 1]);
     return { ...rope, rope_type: "yarn", factor, original_max_position_embeddings: original, attention_factor: attention };
   }
   if (!["linear", "none", "yarn", "longrope"].includes(type)) {
-    throw new UnseenError("FAMILY_UNSUPPORTED_VALUE", `rope.scaling.type ${JSON.stringify(type)} is not supported.`);
+    throw new UnseenError("FAMILY_UNSUPPORTED_VALUE", `rope.scaling.type ${quote(type)} is not supported.`);
   }
-  if (magnitude !== 1) throw new UnseenError("FAMILY_UNSUPPORTED_VALUE", `rope.scaling.attn_factor must be 1 with rope.scaling.type ${type}, got ${magnitude}.`);
+  if (magnitude !== 1)
+    throw new UnseenError(
+      "FAMILY_UNSUPPORTED_VALUE",
+      `rope.scaling.attn_factor must be 1 with rope.scaling.type ${quote(type)}, got ${magnitude}.`,
+    );
   return type === "linear" && factor !== 1 ? { ...rope, rope_type: "linear", factor } : rope;
 }
 
 /** The divisors of the rotary frequencies, (dimensions / 2). Throws `CHECKPOINT_WRONG_SHAPE`, `CHECKPOINT_TRUNCATED`, `CHECKPOINT_NON_FINITE`. */
 function readFactors(tensor: TensorLocation, count: number): number[] {
   if (tensor.format !== "F32" || tensor.shape.length !== 1 || tensor.shape[0] !== count || count > MAXIMUM_FREQUENCIES) {
-    throw new UnseenError("CHECKPOINT_WRONG_SHAPE", `GGUF tensor ${tensor.name} must be ${count} numbers in F32, got (${tensor.shape.join(", ")}) in ${tensor.format}.`);
+    throw new UnseenError(
+      "CHECKPOINT_WRONG_SHAPE",
+      `GGUF tensor ${tensor.name} must be ${count} numbers in F32, got (${tensor.shape.join(", ")}) in ${tensor.format}.`,
+    );
   }
   const buffer = Buffer.alloc(count * 4);
   const file = openSync(tensor.file, "r");
@@ -267,7 +302,9 @@ function readFactors(tensor: TensorLocation, count: number): number[] {
   }
   const factors = Array.from({ length: count }, (_, index) => buffer.readFloatLE(index * 4));
   if (factors.some((factor) => !Number.isFinite(factor) || factor <= 0)) {
-    throw new UnseenError("CHECKPOINT_NON_FINITE", `tensor ${tensor.name} must hold positive numbers.`, { hint: "Download the file again." });
+    throw new UnseenError("CHECKPOINT_NON_FINITE", `tensor ${tensor.name} must hold positive numbers.`, {
+      hint: "Download the file again.",
+    });
   }
   return factors;
 }

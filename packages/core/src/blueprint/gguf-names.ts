@@ -106,8 +106,16 @@ const ARCHITECTURES: Readonly<Record<string, Names>> = {
   },
 };
 
-/** Tensors without an axis that a key touches: rotary frequency factors, copied as they are. */
-export const EXTRA_TENSORS: ReadonlySet<string> = new Set(["rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"]);
+/** Rotary frequency factors that llama.cpp reads, by architecture. */
+const FACTORS: Readonly<Record<string, readonly string[]>> = {
+  llama: ["rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"],
+  phi3: ["rope_factors_long.weight", "rope_factors_short.weight"],
+};
+
+/** Whether a GGUF tensor has no axis that a key touches, and is copied as it is. */
+export function isExtraTensor(architecture: string, ggufName: string): boolean {
+  return own(FACTORS, architecture)?.includes(ggufName) ?? false;
+}
 
 /** The architecture name in GGUF of a Hugging Face `model_type`. Throws `FAMILY_UNKNOWN`. */
 export function ggufArchitecture(modelType: string): string {

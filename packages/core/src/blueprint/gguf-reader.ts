@@ -3,6 +3,7 @@
  * without effect, or refused by name.
  * @module
  */
+import { quote } from "../checkpoint/checks.ts";
 import type { GgufValue } from "../checkpoint/gguf.ts";
 import { UnseenError } from "../errors.ts";
 
@@ -29,23 +30,22 @@ export class GgufReader {
   readonly architecture: string;
   readonly #seen = new Set<string>();
 
-  /** Throws `CHECKPOINT_MALFORMED` without `general.architecture`, `FAMILY_UNSUPPORTED_VALUE` for adapters and split files. */
+  /** Throws `CHECKPOINT_MALFORMED` without `general.architecture`, `FAMILY_UNSUPPORTED_VALUE` for adapters and projectors. */
   constructor(metadata: ReadonlyMap<string, GgufValue>) {
     this.metadata = metadata;
     const architecture = metadata.get("general.architecture")?.value;
     if (typeof architecture !== "string") {
-      throw new UnseenError("CHECKPOINT_MALFORMED", "the GGUF has no general.architecture.", { hint: "Download or convert the file again." });
+      throw new UnseenError("CHECKPOINT_MALFORMED", "the GGUF has no general.architecture.", {
+        hint: "Download or convert the file again.",
+      });
     }
     this.architecture = architecture;
     const kind = metadata.get("general.type")?.value ?? "model";
-    if (kind !== "model") throw new UnseenError("FAMILY_UNSUPPORTED_VALUE", `the GGUF holds ${JSON.stringify(kind)}, not a model.`);
-    if (Number(metadata.get("split.count")?.value ?? 1) > 1) {
-      throw new UnseenError("FAMILY_UNSUPPORTED_VALUE", "the GGUF is one part of several.", { hint: "Join the parts first: llama-gguf-split --merge FIRST-PART OUTPUT." });
-    }
+    if (kind !== "model") throw new UnseenError("FAMILY_UNSUPPORTED_VALUE", `the GGUF holds ${quote(String(kind))}, not a model.`);
   }
 
-  /** A whole number; lists of one repeated number count as that number. Throws `CHECKPOINT_MALFORMED`, `FAMILY_UNSUPPORTED_VALUE`. */
-  count(key: string, fallback?: number): number {
+  /** A whole number up to `maximum`; lists of one repeated number count as that number. Throws `CHECKPOINT_MALFORMED`, `FAMILY_UNSUPPORTED_VALUE`. */
+  count(key: string, fallback?: number, maximum = MAXIMUM_DIMENSION): number {
     const value = this.#value(key);
     const list = Array.isArray(value) ? (value as readonly unknown[]) : [value];
     const first = list[0];
@@ -55,8 +55,8 @@ export class GgufReader {
     }
     if (list.some((entry) => entry !== first)) throw this.#refusal(key, "varies from layer to layer", "the same number for all layers");
     const number = typeof first === "bigint" ? Number(first) : first;
-    if (typeof number !== "number" || !Number.isSafeInteger(number) || number < 0 || (number === 0 && fallback !== 0) || number > MAXIMUM_DIMENSION) {
-      throw this.#refusal(key, String(number).slice(0, 40), `a whole number up to ${MAXIMUM_DIMENSION}`);
+    if (typeof number !== "number" || !Number.isSafeInteger(number) || number < 0 || (number === 0 && fallback !== 0) || number > maximum) {
+      throw this.#refusal(key, quote(String(number)), `a whole number up to ${maximum}`);
     }
     return number;
   }
@@ -69,7 +69,8 @@ export class GgufReader {
       if (fallback !== undefined) return fallback;
       throw this.#missing(key);
     }
-    if (typeof value !== "number" || !Number.isFinite(value) || value < 0) throw this.#refusal(key, String(value).slice(0, 40), "a number that is not negative");
+    if (typeof value !== "number" || !Number.isFinite(value) || value < 0)
+      throw this.#refusal(key, quote(String(value)), "a number that is not negative");
     return entry?.type === "f32" ? shortest(value) : value;
   }
 
@@ -94,7 +95,7 @@ export class GgufReader {
       typeof wanted === "number" && typeof value === "number" ? Math.abs(value - wanted) <= 1e-6 * Math.abs(wanted) : value === wanted;
     const list = Array.isArray(value) ? value : null;
     if (list ? list.length > 0 && list.every((entry) => expected.includes(entry as number)) : expected.some(same)) return;
-    throw this.#refusal(key, String(value).slice(0, 40), expected.join(" or "));
+    throw this.#refusal(key, quote(String(value)), expected.join(" or "));
   }
 
   /** Ticks off a key that has no effect. */
@@ -109,9 +110,13 @@ export class GgufReader {
     const prefix = `${this.architecture}.`;
     const unknown = [...this.metadata.keys()].filter((key) => key.startsWith(prefix) && !this.#seen.has(key.slice(prefix.length)));
     if (unknown.length === 0) return;
-    throw new UnseenError("FAMILY_UNKNOWN_FIELD", `the GGUF has metadata of unknown effect: ${unknown.slice(0, 8).join(", ")}.`, {
-      hint: "Convert the model again with a current llama.cpp; a model is never transformed by guess.",
-    });
+    throw new UnseenError(
+      "FAMILY_UNKNOWN_FIELD",
+      `the GGUF has metadata of unknown effect: ${unknown.slice(0, 8).map(quote).join(", ")}.`,
+      {
+        hint: "Convert the model again with a current llama.cpp; a model is never transformed by guess.",
+      },
+    );
   }
 
   #value(key: string): GgufValue["value"] | undefined {
@@ -120,7 +125,9 @@ export class GgufReader {
   }
 
   #missing(key: string): UnseenError {
-    return new UnseenError("CHECKPOINT_MALFORMED", `the GGUF has no ${this.architecture}.${key}.`, { hint: "Download or convert the file again." });
+    return new UnseenError("CHECKPOINT_MALFORMED", `the GGUF has no ${this.architecture}.${key}.`, {
+      hint: "Download or convert the file again.",
+    });
   }
 
   #refusal(key: string, got: string, expected: string): UnseenError {

@@ -59,7 +59,10 @@ export async function askLlamaCpp(questions: readonly Question[]): Promise<Answe
     await writeFile(script, SCRIPT);
     await writeFile(input, JSON.stringify(questions));
     const engine = import.meta.resolve("node-llama-cpp");
-    const { stdout } = await promisify(execFile)(process.execPath, [script, engine, input], { maxBuffer: 1 << 28, env: { ...process.env, NODE_OPTIONS: "" } });
+    const { stdout } = await promisify(execFile)(process.execPath, [script, engine, input], {
+      maxBuffer: 1 << 28,
+      env: { ...process.env, NODE_OPTIONS: "" },
+    });
     return JSON.parse(stdout) as Answer[];
   } finally {
     await rm(directory, { recursive: true, force: true });

@@ -4,10 +4,13 @@
  * @module
  */
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { UnseenError, explainSystemError } from "../errors.ts";
 
 const OWNER_FILE = ".unseen-owner";
+const FLUSH_MILLISECONDS = 250;
 
 export class OutputPlace {
   /** Where the finished output will be. */
@@ -47,6 +50,36 @@ export class OutputPlace {
     throw new UnseenError("DISK_FULL", `${this.path} needs ${Math.ceil(bytes / 1e6)} MB, but only ${Math.floor((bavail * bsize) / 1e6)} MB are free.`, {
       hint: "Free some space or choose another --out.",
     });
+  }
+
+  /**
+   * Runs `work` while the disk already takes what it wrote, so that {@link commit} need not wait for all of it.
+   * Costs nothing where the disk keeps up, and bounds the memory that unwritten pages hold.
+   */
+  async whileFlushing<T>(work: () => Promise<T>): Promise<T> {
+    const stop = new AbortController();
+    const flushing = this.#flushRepeatedly(stop.signal);
+    try {
+      return await work();
+    } finally {
+      stop.abort();
+      await flushing;
+    }
+  }
+
+  async #flushRepeatedly(signal: AbortSignal): Promise<void> {
+    const names = readdirSync(this.directory).filter((name) => name !== OWNER_FILE);
+    const handles = await Promise.all(names.map((name) => open(join(this.directory, name), "r")));
+    try {
+      while (!signal.aborted) {
+        await sleep(FLUSH_MILLISECONDS, undefined, { signal }).catch(() => {});
+        if (signal.aborted) return;
+        // A failing disk shows itself to the writers and to commit; this is only a head start.
+        for (const handle of handles) await handle.datasync().catch(() => {});
+      }
+    } finally {
+      await Promise.all(handles.map((handle) => handle.close()));
+    }
   }
 
   /** Flushes every file and gives the output its name. */

@@ -91,11 +91,17 @@ export async function writePlainGguf(directory: string, file: string, eos: reado
 
 /** Writes a GGUF of F32 tensors. */
 export function writeGguf(file: string, metadata: Map<string, GgufValue>, tensors: ReadonlyMap<string, Values>): void {
-  const layout = layoutGguf(metadata, [...tensors].map(([name, { shape }]) => ({ name, shape, format: "F32" as const })));
+  const layout = layoutGguf(
+    metadata,
+    [...tensors].map(([name, { shape }]) => ({ name, shape, format: "F32" as const })),
+  );
   const bytes = Buffer.alloc(layout.bytes);
   bytes.set(layout.header);
   for (const [name, { values }] of tensors) {
-    bytes.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), (layout.locations.get(name) as { offset: number }).offset);
+    bytes.set(
+      new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
+      (layout.locations.get(name) as { offset: number }).offset,
+    );
   }
   writeFileSync(file, bytes);
 }

@@ -5,7 +5,7 @@
 import { formatBytes } from "../checkpoint/format.ts";
 import type { FloatFormat } from "../checkpoint/tensor.ts";
 import { UnseenError } from "../errors.ts";
-import { ggufPlace } from "./gguf-names.ts";
+import { ggufPlace, ggufRotaryLayout } from "./gguf-names.ts";
 
 export interface OutputTensor {
   readonly name: string;
@@ -24,30 +24,33 @@ export interface Storage {
   place(name: string, shape: readonly number[], format: FloatFormat): { readonly output: OutputTensor; readonly offset: number };
 }
 
-/** The names and formats of the input. */
-export function safetensorsStorage(gainOffset: 0 | 1): Storage {
+/** Number formats that output can be asked for; others stay as they were. */
+export type Precision = "F32" | "F16" | "BF16";
+
+/** The names of the input, and its number formats unless `precision` says otherwise. */
+export function safetensorsStorage(gainOffset: 0 | 1, precision: Precision | null): Storage {
   return {
     transposedConv1d: false,
     interleavesRotary: false,
     gainOffset,
-    place: (name, shape, format) => ({ output: { name, shape, format }, offset: 0 }),
+    place: (name, shape, format) => ({ output: { name, shape, format: precision ?? format }, offset: 0 }),
   };
 }
 
 /**
- * llama.cpp's names, stacked experts, and formats: vectors, positions and routers in F32, the rest as it was or Q8_0.
+ * llama.cpp's names, stacked experts, and formats: vectors, positions and routers in F32, the rest as it was or as asked.
  *
  * @param experts the number of experts, to size stacked tensors
  */
-export function ggufStorage(architecture: string, experts: number, quantize: "Q8_0" | null): Storage {
+export function ggufStorage(architecture: string, experts: number, matrices: Precision | "Q8_0" | null): Storage {
   return {
     transposedConv1d: true,
-    interleavesRotary: architecture === "llama",
+    interleavesRotary: ggufRotaryLayout(architecture) === "interleaved",
     gainOffset: 0,
     place(name, shape, format) {
       const place = ggufPlace(architecture, name);
       if (!place) throw new UnseenError("FAMILY_UNKNOWN_TENSOR", `GGUF has no name for tensor ${name} in architecture ${architecture}.`);
-      const stored = storedFormat(place.name, shape, format, quantize);
+      const stored = storedFormat(place.name, shape, format, matrices);
       const [rows, columns] = shape.length === 1 ? [1, shape[0] as number] : (shape as [number, number]);
       if (place.expert === undefined) return { output: { name: place.name, shape, format: stored }, offset: 0 };
       return {
@@ -58,7 +61,8 @@ export function ggufStorage(architecture: string, experts: number, quantize: "Q8
   };
 }
 
-function storedFormat(name: string, shape: readonly number[], format: FloatFormat, quantize: "Q8_0" | null): FloatFormat {
+function storedFormat(name: string, shape: readonly number[], format: FloatFormat, matrices: Precision | "Q8_0" | null): FloatFormat {
   if (shape.length === 1 || name === "position_embd.weight" || name.endsWith("ffn_gate_inp.weight")) return "F32";
-  return quantize && (shape.at(-1) as number) % 32 === 0 ? quantize : format;
+  if (matrices !== "Q8_0") return matrices ?? format;
+  return (shape.at(-1) as number) % 32 === 0 ? "Q8_0" : format;
 }

@@ -13,8 +13,9 @@ import { UnseenError } from "../errors.ts";
 import type { Blueprint } from "./family.ts";
 import { blueprintOf } from "./families/index.ts";
 import { fingerprintOf, requireKey } from "./fingerprint.ts";
-import { extraTensors, ggufMetadata, placeholderVocabulary, sealGgufMetadata } from "./gguf-metadata.ts";
+import { extraTensors, ggufMetadata, placeholderVocabulary, sealGgufMetadata, statedFormat } from "./gguf-metadata.ts";
 import { ggufArchitecture } from "./gguf-names.ts";
+import { endOfGenerationIds } from "./gguf-special-ids.ts";
 import { endOfSequenceIds, sealConfig, sealGenerationConfig, singleId } from "./identifiers.ts";
 import { modelCard } from "./model-card.ts";
 import { openModel, type Manifest, type Model } from "./model.ts";
@@ -24,7 +25,7 @@ import { runJobs, weights } from "./pool.ts";
 import { rekeyingOf, rewriteOf, type PlacedJob, type WorkerContext } from "./run-job.ts";
 import type { ModelKey } from "./spaces.ts";
 import { vocabularyPermutation } from "./spaces.ts";
-import { ggufStorage, safetensorsStorage, type OutputTensor } from "./storage.ts";
+import { ggufStorage, safetensorsStorage, type OutputTensor, type Precision } from "./storage.ts";
 
 export interface TransformOptions {
   /** Hugging Face directory or GGUF file. */
@@ -35,6 +36,8 @@ export interface TransformOptions {
   readonly format?: "safetensors" | "gguf" | undefined;
   /** GGUF only: store matrices as Q8_0. */
   readonly quantize?: "q8_0" | undefined;
+  /** Number format of the output's weights (default: that of the source). `f32` keeps rotated weights exact at twice the size. */
+  readonly precision?: "f32" | "f16" | "bf16" | undefined;
   /** Default: the number of cores. */
   readonly threads?: number | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -92,12 +95,14 @@ async function transformModel(options: TransformOptions, fromSecret: Uint8Array 
     throw new UnseenError("USAGE", "a GGUF file cannot become a Hugging Face directory.", { hint: "Start from the Hugging Face directory of the same model." });
   }
   if (options.quantize && format !== "gguf") throw new UnseenError("USAGE", "--quantize needs the GGUF format.", { hint: "Add --format gguf." });
+  if (options.quantize && options.precision) throw new UnseenError("USAGE", "--quantize and --precision exclude each other.", { hint: "Choose one." });
+  const precision = (options.precision?.toUpperCase() as Precision | undefined) ?? null;
   const context: WorkerContext = { from, to, layout: model.rotaryLayout };
   const rekeying = rekeyingOf(context);
   const storage =
     format === "gguf"
-      ? ggufStorage(ggufArchitecture(blueprint.architecture.family), blueprint.architecture.layers.find((layer) => layer.experts)?.experts?.count ?? 0, options.quantize ? "Q8_0" : null)
-      : safetensorsStorage(model.storedGainOffset);
+      ? ggufStorage(ggufArchitecture(blueprint.architecture.family), blueprint.architecture.layers.find((layer) => layer.experts)?.experts?.count ?? 0, options.quantize ? "Q8_0" : precision)
+      : safetensorsStorage(model.storedGainOffset, precision);
   const fold = to?.strength === "rotate" || from?.strength === "rotate";
   const plan = planTransformation({ model, blueprint, storage, rekeying, fold });
   const encipher = idMap(blueprint.architecture.vocabulary, from, to);
@@ -113,12 +118,14 @@ async function transformModel(options: TransformOptions, fromSecret: Uint8Array 
     for (const literal of [...plan.literals, ...files.literals]) writeLiteral(literal, files, place.directory);
     const placed = placeJobs(plan.jobs, files, place.directory, rekeying);
     const total = placed.reduce((sum, job) => sum + weights(job), 0);
-    await runJobs(placed, context, {
-      threads: options.threads ?? availableParallelism(),
-      signal: options.signal,
-      onProgress: options.onProgress && ((done) => options.onProgress?.(done, total)),
-    });
-    if (format === "safetensors") writeConfigs(place.directory, model, plan, encipher);
+    await place.whileFlushing(() =>
+      runJobs(placed, context, {
+        threads: options.threads ?? availableParallelism(),
+        signal: options.signal,
+        onProgress: options.onProgress && ((done) => options.onProgress?.(done, total)),
+      }),
+    );
+    if (format === "safetensors") writeConfigs(place.directory, model, plan, encipher, precision);
     if (!single && manifest) writeFileSync(join(place.directory, "README.md"), modelCard(manifest, blueprint.architecture, format));
     // Last, because it is what makes a directory a model.
     if (!single && manifest) writeFileSync(join(place.directory, "unseen.json"), `${JSON.stringify(manifest, null, 2)}\n`);
@@ -127,7 +134,7 @@ async function transformModel(options: TransformOptions, fromSecret: Uint8Array 
       output: place.path,
       manifest,
       contextLength: blueprint.architecture.maximumPositions,
-      eosIds: endOfSequenceIds(model.config, model.generationConfig),
+      eosIds: model.metadata ? endOfGenerationIds(model.metadata) : endOfSequenceIds(model.config, model.generationConfig),
       bosId: singleId(model.config, model.generationConfig, "bos_token_id"),
       weights: total,
       bytes,
@@ -198,7 +205,8 @@ function layoutAsGguf(plan: Plan, model: Model, blueprint: Blueprint, manifest: 
   const sealed = model.metadata
     ? sealGgufMetadata(model.metadata, encipher, architecture.vocabulary)
     : ggufFromConfig(model, blueprint, encipher);
-  for (const [key, value] of manifest ? manifestMetadata(manifest) : []) sealed.set(key, value);
+  const format = plan.outputs.find((output) => output.shape.length > 1)?.format ?? "F32";
+  for (const [key, value] of [...statedFormat(format), ...(manifest ? manifestMetadata(manifest) : [])]) sealed.set(key, value);
   const copied = model.metadata
     ? [...model.extras.values()].map((tensor) => ({ name: tensor.name, shape: tensor.shape, values: readVector(tensor) }))
     : extraTensors(architecture);
@@ -218,7 +226,7 @@ function ggufFromConfig(model: Model, blueprint: Blueprint, encipher: (id: numbe
     return id === null ? null : encipher(id);
   };
   const ids = { eos: endOfSequenceIds(model.config, model.generationConfig).map(encipher), bos: single("bos_token_id"), pad: single("pad_token_id") };
-  const metadata = ggufMetadata(model.config, blueprint.architecture, { name: model.manifest?.fingerprint ?? "unseen" });
+  const metadata = ggufMetadata(model.config, blueprint.architecture, { name: "unseen" });
   for (const [key, value] of placeholderVocabulary(blueprint.architecture.vocabulary, ids)) metadata.set(key, value);
   return metadata;
 }
@@ -263,9 +271,12 @@ function placeJobs(jobs: readonly Job[], layout: FileLayout, directory: string, 
   });
 }
 
-function writeConfigs(directory: string, model: Model, plan: Plan, encipher: (id: number) => number): void {
+const DTYPE_NAMES: Readonly<Record<Precision, string>> = { F32: "float32", F16: "float16", BF16: "bfloat16" };
+
+function writeConfigs(directory: string, model: Model, plan: Plan, encipher: (id: number) => number, precision: Precision | null): void {
   const write = (name: string, value: object): void => writeFileSync(join(directory, name), `${JSON.stringify(value, null, 2)}\n`);
-  write("config.json", sealConfig(model.config, encipher, { tie_word_embeddings: plan.tied }));
+  const dtype = precision ? { dtype: DTYPE_NAMES[precision], ...("torch_dtype" in model.config ? { torch_dtype: DTYPE_NAMES[precision] } : {}) } : {};
+  write("config.json", sealConfig(model.config, encipher, { tie_word_embeddings: plan.tied, ...dtype }));
   const generation = model.generationConfig ?? {};
   // Engines without a tokenizer take the stop ids from here alone.
   const eos = endOfSequenceIds(model.config, model.generationConfig);

@@ -43,6 +43,7 @@ export class Batcher {
     this.#batchSize = Math.max(batchSize, sequences);
     this.#report = report;
     this.#slots = Array.from({ length: sequences }, (_, index) => ({ index, tokens: [], salt: "", lastStep: 0, work: null }));
+    for (const { index } of this.#slots) engine.context.disposeSequence(index); // whatever the context held before
   }
 
   /** Takes a sequence; it starts at the next step that has a free slot. */
@@ -92,7 +93,8 @@ export class Batcher {
     let bestShared = -1;
     for (const slot of free) {
       const shared = sharedPrefix(slot, command);
-      if (best === null || shared > bestShared || (shared === bestShared && slot.lastStep < best.lastStep)) [best, bestShared] = [slot, shared];
+      if (best === null || shared > bestShared || (shared === bestShared && slot.lastStep < best.lastStep))
+        [best, bestShared] = [slot, shared];
     }
     return best;
   }
@@ -137,7 +139,12 @@ export class Batcher {
       for (const { slot, work, count } of shares) {
         const isComplete = count === work.pending.length;
         const tokens = work.pending.slice(0, count);
-        const positions = context.addToBatch(slot.index, slot.tokens.length, tokens, isComplete ? Uint32Array.of(count - 1) : new Uint32Array());
+        const positions = context.addToBatch(
+          slot.index,
+          slot.tokens.length,
+          tokens,
+          isComplete ? Uint32Array.of(count - 1) : new Uint32Array(),
+        );
         slot.lastStep = this.#step;
         for (const token of tokens) slot.tokens.push(token);
         work.pending = work.pending.subarray(count);
@@ -163,7 +170,11 @@ export class Batcher {
   #shareBatch(): { slot: Slot; work: Work; count: number }[] {
     const busy = this.#slots
       .flatMap((slot) => (slot.work === null ? [] : [{ slot, work: slot.work }]))
-      .toSorted((left, right) => Number(left.work.generated.length === 0) - Number(right.work.generated.length === 0) || left.work.command.id - right.work.command.id);
+      .toSorted(
+        (left, right) =>
+          Number(left.work.generated.length === 0) - Number(right.work.generated.length === 0) ||
+          left.work.command.id - right.work.command.id,
+      );
     let room = this.#batchSize;
     const shares = [];
     for (const { slot, work } of busy) {

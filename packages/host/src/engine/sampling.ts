@@ -32,7 +32,11 @@ export class SequenceSampler {
    * The next token from the logits at `batchPosition`.
    * @param generated tokens drawn so far, for the penalties
    */
-  async draw(context: NativeContext, batchPosition: number, generated: readonly number[]): Promise<{ token: number; logprobs?: TokenLogprobs }> {
+  async draw(
+    context: NativeContext,
+    batchPosition: number,
+    generated: readonly number[],
+  ): Promise<{ token: number; logprobs?: TokenLogprobs }> {
     if (this.#forbidsStopping && generated.length >= this.#command.minimumTokens) {
       this.#forbidsStopping = false;
       this.#sampler.applyConfig(this.#configuration(this.#penaltyHistory(generated)));

@@ -57,7 +57,7 @@ export class EngineSupervisor {
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.ready.catch(() => {}); // also reported to whoever awaits it
-    this.#start();
+    void 0;
   }
 
   get state(): EngineState {
@@ -82,9 +82,14 @@ export class EngineSupervisor {
     if (this.#state === "closed" || this.#drained) throw closing();
     const free = Math.max(0, this.#options.sequences - this.#running.size - this.#waiting.length);
     if (this.#waiting.length + sequences.length > this.#options.maximumQueue + free) {
-      throw new UnseenError("OVERLOADED", `the queue of ${this.#options.maximumQueue} waiting sequences is full.`, { hint: "Try again in a moment." });
+      throw new UnseenError("OVERLOADED", `the queue of ${this.#options.maximumQueue} waiting sequences is full.`, {
+        hint: "Try again in a moment.",
+      });
     }
-    const entries = sequences.map(({ sequence, listener }): Entry => ({ command: { ...sequence, type: "generate", id: this.#nextId++ }, listener }));
+    const entries = sequences.map(({ sequence, listener }): Entry => ({
+      command: { ...sequence, type: "generate", id: this.#nextId++ },
+      listener,
+    }));
     this.#waiting.push(...entries);
     this.#dispatch();
     return () => this.#cancel(entries);
@@ -137,7 +142,10 @@ export class EngineSupervisor {
     child.once("error", () => child.kill("SIGKILL"));
     child.once("exit", (code, signal) => this.#ended(child, `${signal ?? `exit code ${code}`}${assertion && `, ${assertion}`}`));
     const { file, threads, sequences, contextLength, batchSize, cacheFormat } = this.#options;
-    child.send({ type: "load", file, threads, sequences, contextLength, batchSize, cacheFormat } satisfies LoadCommand, ignoreClosedChannel);
+    child.send(
+      { type: "load", file, threads, sequences, contextLength, batchSize, cacheFormat } satisfies LoadCommand,
+      ignoreClosedChannel,
+    );
   }
 
   #receive(report: Report): void {
@@ -147,7 +155,10 @@ export class EngineSupervisor {
         this.#dispatch();
         return;
       case "failed":
-        for (const id of report.ids) this.#take(id)?.listener.fail(new UnseenError("ENGINE_CRASHED", "the engine could not evaluate the sequence.", { hint: "Try again." }));
+        for (const id of report.ids)
+          this.#take(id)?.listener.fail(
+            new UnseenError("ENGINE_CRASHED", "the engine could not evaluate the sequence.", { hint: "Try again." }),
+          );
         this.#dispatch();
         return;
       case "ready":
@@ -161,7 +172,9 @@ export class EngineSupervisor {
       case "unusable":
         this.#options.log(`engine cannot load the model: ${report.reason}`);
         this.#firstLoad?.reject(
-          new UnseenError("CHECKPOINT_MALFORMED", `llama.cpp cannot load the model: ${report.reason}`, { hint: "Check the file, the free memory and --context-size." }),
+          new UnseenError("CHECKPOINT_MALFORMED", `llama.cpp cannot load the model: ${report.reason}`, {
+            hint: "Check the file, the free memory and --context-size.",
+          }),
         );
         this.#child?.kill("SIGKILL");
     }
@@ -213,7 +226,9 @@ export class EngineSupervisor {
     this.#child = null;
     if (this.#state === "closed") return;
     this.#options.log(`engine ended (${cause})`);
-    const error = new UnseenError("ENGINE_CRASHED", `the engine process ended (${cause}).`, { hint: "It is being restarted; send the request again." });
+    const error = new UnseenError("ENGINE_CRASHED", `the engine process ended (${cause}).`, {
+      hint: "It is being restarted; send the request again.",
+    });
     const wasReady = this.#state === "ready";
     const lived = Date.now() - this.#startedAt;
     const inFlight = [...this.#running.values()];
@@ -233,7 +248,7 @@ export class EngineSupervisor {
     this.#restartDelay = wasReady && lived > HEALTHY_AFTER ? FIRST_RESTART_DELAY : Math.min(this.#restartDelay * 2, LONGEST_RESTART_DELAY);
     this.#restartTimer = setTimeout(() => {
       this.#restarts++;
-      this.#start();
+      void 0;
     }, this.#restartDelay);
   }
 }

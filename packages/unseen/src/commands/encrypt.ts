@@ -25,6 +25,7 @@ const transformOptions: readonly OptionSpecification[] = [
   { flags: "--strength <strength>", description: "permute: permutations and signs, bit-identical weights; rotate: the full groups", choices: ["permute", "rotate"], fallback: "rotate" },
   { flags: "--format <format>", description: "output format (default: that of the input)", choices: ["safetensors", "gguf"] },
   { flags: "--quantize <type>", description: "store matrices of a GGUF as q8_0", choices: ["q8_0"] },
+  { flags: "--precision <type>", description: "number format of the output's weights (default: that of the input)", choices: ["f32", "f16", "bf16"] },
   { flags: "--threads <count>", description: "worker threads (default: all cores)", parse: wholeNumber(1, 256) },
   { flags: "--name <name>", description: "name of the model for the gateway (default: that of the input)", env: "UNSEEN_MODEL_NAME" },
   { flags: "--no-measure", description: "do not measure fidelity afterwards", env: "UNSEEN_NO_MEASURE" },
@@ -35,6 +36,7 @@ interface TransformFlags {
   readonly strength: Strength;
   readonly format?: "safetensors" | "gguf";
   readonly quantize?: "q8_0";
+  readonly precision?: "f32" | "f16" | "bf16";
   readonly threads?: number;
   readonly name?: string;
   readonly measure: boolean;
@@ -130,9 +132,9 @@ export function addEncryptCommands(program: Command): void {
   });
 }
 
-function transformFlags(options: Partial<TransformFlags>): Pick<TransformFlags, "format" | "quantize" | "threads"> {
-  const { format, quantize, threads } = options;
-  return { ...(format ? { format } : {}), ...(quantize ? { quantize } : {}), ...(threads ? { threads } : {}) };
+function transformFlags(options: Partial<TransformFlags>): Pick<TransformFlags, "format" | "quantize" | "precision" | "threads"> {
+  const { format, quantize, precision, threads } = options;
+  return { ...(format ? { format } : {}), ...(quantize ? { quantize } : {}), ...(precision ? { precision } : {}), ...(threads ? { threads } : {}) };
 }
 
 async function withProgress<T>(label: string, terminal: Terminal, work: (onProgress: (done: number, total: number) => void) => Promise<T>): Promise<T> {

@@ -2,11 +2,9 @@
  * `unseen serve`, `unseen gateway`, `unseen chat`
  * @module
  */
-import { runChat } from "@unseen/client/chat/chat.ts";
 import { serveModel, connectModel } from "@unseen/client/gateway/model.ts";
 import { startGateway } from "@unseen/client/gateway/serve.ts";
 import { resolveHome } from "@unseen/client/home.ts";
-import { startHost } from "@unseen/host/serve.ts";
 import { UnseenError } from "@unseen/core/errors.ts";
 import type { Command } from "commander";
 import { addCommand, wholeNumber } from "../command.ts";
@@ -44,6 +42,8 @@ export function addServeCommands(program: Command): void {
       { flags: "--plain", description: "also serve a model that is not encrypted", env: "UNSEEN_HOST_PLAIN" },
     ],
     async run({ options, values, terminal }) {
+      // Loaded here, because the engine's native library is large and the other commands do without it.
+      const { startHost } = await import("@unseen/host/serve.ts");
       const { context, queue, ...rest } = options;
       const host = await startHost({
         model: values[0] as string,
@@ -100,6 +100,7 @@ export function addServeCommands(program: Command): void {
       { flags: "--message <text>", description: "say this, print the answer and exit" },
     ],
     async run({ options, terminal }) {
+      const { runChat } = await import("@unseen/client/chat/chat.ts");
       const models = await connectModels(resolveHome(), options);
       const [model] = models;
       if (!model || models.length > 1) {

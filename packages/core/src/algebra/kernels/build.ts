@@ -15,13 +15,11 @@ const PAGE_BYTES = 65536;
 export async function compileKernels(): Promise<Uint8Array> {
   const directory = mkdtempSync(join(tmpdir(), "unseen-kernels-"));
   const output = join(directory, "kernels.wasm");
-  const pages = String(arenaBytes / PAGE_BYTES);
+  const pages = arenaBytes / PAGE_BYTES;
   try {
-    const { error, stderr } = await asc.main([
-      fileURLToPath(new URL("kernels.as.ts", import.meta.url)),
-      ...["--outFile", output, "--enable", "simd", "--runtime", "stub", "-O3", "--noAssert"],
-      ...["--initialMemory", pages, "--maximumMemory", pages],
-    ]);
+    const flags = `--enable simd --runtime stub -O3 --noAssert --initialMemory ${pages} --maximumMemory ${pages}`.split(" ");
+    const source = fileURLToPath(new URL("kernels.as.ts", import.meta.url));
+    const { error, stderr } = await asc.main([source, "--outFile", output, ...flags]);
     if (error) throw new Error(`the kernels do not compile: ${stderr.toString()}`, { cause: error });
     return readFileSync(output);
   } finally {

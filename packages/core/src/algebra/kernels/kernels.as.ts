@@ -579,27 +579,52 @@ export function copyRows(result: usize, resultStride: usize, argument: usize, ar
   }
 }
 
-/** Result number j of each row = argument number order[j] (rows `stride` bytes apart), its bits exclusive-ored with flips[j] (a sign bit, or 0). 16-bit numbers. */
-export function gatherColumns16(result: usize, argument: usize, order: usize, flips: usize, rows: u32, columns: u32, stride: usize): void {
-  for (let r: u32 = 0; r < rows; r++) {
-    for (let j: usize = 0; j < (columns as usize); j++) {
-      const value = load<u16>(argument + ((load<u32>(order + (j << 2)) as usize) << 1));
-      store<u16>(result + (j << 1), value ^ load<u16>(flips + (j << 1)));
+/**
+ * Number j of each result row = the number at byte offsets[j] of the argument row (rows `stride` bytes apart), its bits
+ * exclusive-ored with flips[j] (a sign bit, or 0). 16-bit numbers; two rows at a time share the reading of the offsets.
+ */
+export function gatherColumns16(result: usize, argument: usize, offsets: usize, flips: usize, rows: u32, columns: u32, stride: usize): void {
+  const fours: usize = (columns as usize) & ~3;
+  for (let r: u32 = 0; r < rows; r += 2) {
+    const second: usize = r + 1 < rows ? stride : 0; // an odd last row is written twice
+    for (let j: usize = 0; j < fours; j += 4) {
+      const ab = load<u64>(offsets + (j << 2));
+      const cd = load<u64>(offsets + (j << 2), 8);
+      const a = argument + ((ab & 0xffffffff) as usize), b = argument + ((ab >> 32) as usize);
+      const c = argument + ((cd & 0xffffffff) as usize), d = argument + ((cd >> 32) as usize);
+      const flip = load<u64>(flips + (j << 1));
+      const to = result + (j << 1);
+      store<u64>(to, flip ^ joinFour(a, b, c, d));
+      store<u64>(to + second, flip ^ joinFour(a + second, b + second, c + second, d + second));
     }
-    argument += stride;
-    result += stride;
+    for (let j: usize = fours; j < (columns as usize); j++) {
+      const at = argument + (load<u32>(offsets + (j << 2)) as usize);
+      store<u16>(result + (j << 1), load<u16>(at) ^ load<u16>(flips + (j << 1)));
+      store<u16>(result + second + (j << 1), load<u16>(at + second) ^ load<u16>(flips + (j << 1)));
+    }
+    argument += 2 * stride;
+    result += 2 * stride;
   }
 }
 
+// @ts-ignore: decorator
+@inline
+function joinFour(a: usize, b: usize, c: usize, d: usize): u64 {
+  return u64(load<u16>(a)) | (u64(load<u16>(b)) << 16) | (u64(load<u16>(c)) << 32) | (u64(load<u16>(d)) << 48);
+}
+
 /** As gatherColumns16, for 32-bit numbers. */
-export function gatherColumns32(result: usize, argument: usize, order: usize, flips: usize, rows: u32, columns: u32, stride: usize): void {
-  for (let r: u32 = 0; r < rows; r++) {
-    for (let j: usize = 0; j < (columns as usize); j++) {
-      const value = load<u32>(argument + ((load<u32>(order + (j << 2)) as usize) << 2));
-      store<u32>(result + (j << 2), value ^ load<u32>(flips + (j << 2)));
+export function gatherColumns32(result: usize, argument: usize, offsets: usize, flips: usize, rows: u32, columns: u32, stride: usize): void {
+  for (let r: u32 = 0; r < rows; r += 2) {
+    const second: usize = r + 1 < rows ? stride : 0;
+    for (let j: usize = 0; j < (columns as usize) << 2; j += 4) {
+      const at = argument + (load<u32>(offsets + j) as usize);
+      const flip = load<u32>(flips + j);
+      store<u32>(result + j, load<u32>(at) ^ flip);
+      store<u32>(result + second + j, load<u32>(at + second) ^ flip);
     }
-    argument += stride;
-    result += stride;
+    argument += 2 * stride;
+    result += 2 * stride;
   }
 }
 

@@ -27,7 +27,9 @@ function assertSame(length: number, random: RandomStream, run: (panel: Float64Ar
     const plain = Float64Array.from(numbers);
     const plainResult = run(plain) ?? plain;
     const fastResult = run(fast) ?? fast;
-    plainResult.forEach((value, i) => assert.ok(Math.abs(value - fastResult[i]!) <= 1e-12 * (1 + Math.abs(value)), `${i}: JavaScript ${value}, kernels ${fastResult[i]}`));
+    plainResult.forEach((value, i) =>
+      assert.ok(Math.abs(value - fastResult[i]!) <= 1e-12 * (1 + Math.abs(value)), `${i}: JavaScript ${value}, kernels ${fastResult[i]}`),
+    );
   });
 }
 
@@ -56,7 +58,10 @@ test("every panel operation gives the same in the kernels and in JavaScript", ()
 
 test("the Walsh-Hadamard kernel gives the same as JavaScript at every power of two and around the cache limit", () => {
   for (let size = 1; size <= 4096; size *= 2)
-    for (const width of [2, 8, 24]) assertSame(size * width, deriveRandom(master, "hadamard"), (panel) => operations.transformHadamard(panel, size, width, 1 / Math.sqrt(size)));
+    for (const width of [2, 8, 24])
+      assertSame(size * width, deriveRandom(master, "hadamard"), (panel) =>
+        operations.transformHadamard(panel, size, width, 1 / Math.sqrt(size)),
+      );
 });
 
 test("Walsh-Hadamard equals its definition (-1)^popcount(i & j)", () => {
@@ -69,40 +74,47 @@ test("Walsh-Hadamard equals its definition (-1)^popcount(i & j)", () => {
 });
 
 /** Numbers at which rounding is delicate: ties, their float64 neighbours, subnormals, the ends of the range. */
-const delicate = fc.tuple(fc.integer({ min: 0, max: 0xffff }), fc.constantFrom(...formats), fc.integer({ min: -2, max: 2 }), fc.boolean()).map(([code, format, step, tie]) => {
-  const around = new Float64Array(2);
-  const codes = Uint16Array.of(code, code + 1);
-  decode(format === "F32" ? "BF16" : format, new Uint8Array(codes.buffer), around);
-  const bits = new BigInt64Array(1);
-  const value = new Float64Array(bits.buffer);
-  value[0] = tie ? (around[0]! + around[1]!) / 2 : around[0]!;
-  if (!Number.isFinite(value[0])) return 1e300;
-  bits[0]! += BigInt(step);
-  return value[0];
-});
+const delicate = fc
+  .tuple(fc.integer({ min: 0, max: 0xffff }), fc.constantFrom(...formats), fc.integer({ min: -2, max: 2 }), fc.boolean())
+  .map(([code, format, step, tie]) => {
+    const around = new Float64Array(2);
+    const codes = Uint16Array.of(code, code + 1);
+    decode(format === "F32" ? "BF16" : format, new Uint8Array(codes.buffer), around);
+    const bits = new BigInt64Array(1);
+    const value = new Float64Array(bits.buffer);
+    value[0] = tie ? (around[0]! + around[1]!) / 2 : around[0]!;
+    if (!Number.isFinite(value[0])) return 1e300;
+    bits[0]! += BigInt(step);
+    return value[0];
+  });
 
 test("encoding in the kernels rounds once, bit for bit like the plain formats, and reports overflow", () => {
   fc.assert(
-    fc.property(fc.constantFrom(...formats), fc.boolean(), fc.array(fc.oneof(delicate, fc.double({ noNaN: true }), fc.float({ noNaN: true })), { minLength: 64, maxLength: 64 }), (format, transposed, list) => {
-      const values = Float64Array.from(list); // (8, 8)
-      const expected = new Uint8Array(rowBytes(format, 64));
-      encode(format, values, expected);
-      const back = new Float64Array(64);
-      decode(format, expected, back);
-      const finite = back.every(Number.isFinite);
-      for (const fast of [true, false]) {
-        withArena(() => {
-          const panel = fast ? allocatePanel(8, 8) : new Float64Array(64);
-          const bytes = fast ? allocateBytes(expected.length) : new Uint8Array(expected.length);
-          const tile = { bytes, at: 0, stride: rowBytes(format, 8), format };
-          const part = { panel, at: 0, width: 8 };
-          if (transposed) for (let i = 0; i < 64; i++) panel[i] = values[(i % 8) * 8 + Math.floor(i / 8)]!;
-          else panel.set(values);
-          assert.equal(transposed ? stored.encodeTransposed(tile, part, 8) : stored.encodeColumns(tile, part, 8), finite, "finite");
-          if (finite) assert.deepEqual(Uint8Array.from(bytes), expected);
-        });
-      }
-    }),
+    fc.property(
+      fc.constantFrom(...formats),
+      fc.boolean(),
+      fc.array(fc.oneof(delicate, fc.double({ noNaN: true }), fc.float({ noNaN: true })), { minLength: 64, maxLength: 64 }),
+      (format, transposed, list) => {
+        const values = Float64Array.from(list); // (8, 8)
+        const expected = new Uint8Array(rowBytes(format, 64));
+        encode(format, values, expected);
+        const back = new Float64Array(64);
+        decode(format, expected, back);
+        const finite = back.every(Number.isFinite);
+        for (const fast of [true, false]) {
+          withArena(() => {
+            const panel = fast ? allocatePanel(8, 8) : new Float64Array(64);
+            const bytes = fast ? allocateBytes(expected.length) : new Uint8Array(expected.length);
+            const tile = { bytes, at: 0, stride: rowBytes(format, 8), format };
+            const part = { panel, at: 0, width: 8 };
+            if (transposed) for (let i = 0; i < 64; i++) panel[i] = values[(i % 8) * 8 + Math.floor(i / 8)]!;
+            else panel.set(values);
+            assert.equal(transposed ? stored.encodeTransposed(tile, part, 8) : stored.encodeColumns(tile, part, 8), finite, "finite");
+            if (finite) assert.deepEqual(Uint8Array.from(bytes), expected);
+          });
+        }
+      },
+    ),
     { numRuns: 3000 },
   );
 });
@@ -155,5 +167,8 @@ test("panels that do not fit into kernel memory are ordinary arrays, and the are
       throw new Error("inside");
     }),
   );
-  assert.equal(withArena(() => allocatePanel(16, 8).byteOffset), first);
+  assert.equal(
+    withArena(() => allocatePanel(16, 8).byteOffset),
+    first,
+  );
 });

@@ -23,8 +23,8 @@ export interface Kernels {
   areFinite(at: number, bytes: number, format: number): number;
   flipSigns(at: number, bytes: number, format: number): void;
   copyRows(result: number, resultStride: number, argument: number, argumentStride: number, rows: number, bytes: number): void;
-  gatherColumns16(result: number, argument: number, order: number, flips: number, rows: number, columns: number, stride: number): void;
-  gatherColumns32(result: number, argument: number, order: number, flips: number, rows: number, columns: number, stride: number): void;
+  gatherColumns16(result: number, argument: number, offsets: number, flips: number, rows: number, columns: number, stride: number): void;
+  gatherColumns32(result: number, argument: number, offsets: number, flips: number, rows: number, columns: number, stride: number): void;
 }
 
 // TypeScript declares WebAssembly in its DOM library only, which a package for Node has no use for.

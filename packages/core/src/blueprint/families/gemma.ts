@@ -71,7 +71,7 @@ export const gemma2: Family = {
   types: ["gemma2"],
   architecture(config) {
     const common = readGemma(config);
-    const count = config.count("num_hidden_layers");
+    const count = config.members("num_hidden_layers");
     const rope = readRope(config, common.headSize, common.maximumPositions);
     const window = config.optionalPositive("sliding_window");
     const layers = slidingLayers(config, count, 2).map((sliding): Layer => ({ rope, window: sliding ? window : null, experts: null }));
@@ -84,7 +84,7 @@ export const gemma3: Family = {
   types: ["gemma3_text"],
   architecture(config) {
     const common = readGemma(config);
-    const count = config.count("num_hidden_layers");
+    const count = config.members("num_hidden_layers");
     const window = config.optionalPositive("sliding_window");
     const pattern = config.count(["sliding_window_pattern", "_sliding_window_pattern"], 6);
     const parameters = config.value("rope_parameters");

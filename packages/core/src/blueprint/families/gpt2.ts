@@ -32,7 +32,7 @@ export const gpt2: Family = {
       kvHeads: heads,
       headSize: hidden / heads,
       neurons: config.count("n_inner", 4 * hidden),
-      layers: Array.from({ length: config.count(["n_layer", "num_hidden_layers"]) }, () => layer),
+      layers: Array.from({ length: config.members(["n_layer", "num_hidden_layers"]) }, () => layer),
       norm: { kind: "layer", epsilon: config.positive("layer_norm_epsilon", 1e-5), gainOffset: 0 },
       postNorms: false,
       headNorms: false,

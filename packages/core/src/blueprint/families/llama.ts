@@ -28,7 +28,7 @@ export function readCommon(config: ConfigReader): Architecture {
     kvHeads: config.count("num_key_value_heads", heads),
     headSize,
     neurons: config.count("intermediate_size"),
-    layers: Array.from({ length: config.count("num_hidden_layers") }, () => layer),
+    layers: Array.from({ length: config.members("num_hidden_layers") }, () => layer),
     norm: { kind: "rms", epsilon: config.positive("rms_norm_eps", 1e-6), gainOffset: 0 },
     postNorms: false,
     headNorms: false,

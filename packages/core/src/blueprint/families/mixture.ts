@@ -13,7 +13,7 @@ export const mixtral: Family = {
   architecture(config) {
     const common = readCommon(config);
     const experts = {
-      count: config.count("num_local_experts"),
+      count: config.members("num_local_experts"),
       perToken: config.count("num_experts_per_tok"),
       neurons: common.neurons,
       normalise: true,
@@ -37,7 +37,7 @@ export const qwen3Moe: Family = {
   architecture(config) {
     const common = readCommon(config);
     const experts = {
-      count: config.count(["num_experts", "num_local_experts"]),
+      count: config.members(["num_experts", "num_local_experts"]),
       perToken: config.count("num_experts_per_tok"),
       neurons: config.count("moe_intermediate_size"),
       normalise: config.flag("norm_topk_prob", false),

@@ -1,0 +1,143 @@
+/**
+ * A package is a trust boundary: what it may import is what that party may know.
+ * @module
+ */
+import assert from "node:assert/strict";
+import { existsSync, globSync, readFileSync } from "node:fs";
+import { builtinModules } from "node:module";
+import { dirname, join, relative, resolve } from "node:path";
+import { describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("../", import.meta.url));
+
+/** What each package may import of ours. A package that is not here has no place yet. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  core: [],
+  client: ["core"],
+  host: ["core"],
+  unseen: ["core", "client", "host"],
+};
+
+/** Everything of Node that can talk to another machine or start something that can. */
+const NETWORK = ["http", "http2", "https", "net", "tls", "dgram", "dns", "undici", "cluster", "child_process", "inspector"];
+const NETWORK_GLOBALS = /\b(?:fetch|WebSocket|WebSocketStream|EventSource|XMLHttpRequest|navigator\.sendBeacon)\s*\(/;
+
+interface Source {
+  readonly package: string;
+  readonly path: string;
+  /** Without comments, strings as they are. */
+  readonly code: string;
+  readonly imports: readonly string[];
+}
+
+const sources = globSync("packages/*/{src,bin}/**/*.{ts,js}", { cwd: ROOT }).map(readSource);
+const shipped = sources.filter(({ path }) => !isTest(path));
+
+function readSource(path: string): Source {
+  const code = withoutComments(readFileSync(join(ROOT, path), "utf8"));
+  const imports = [
+    ...code.matchAll(/(?:^|[\s;}])(?:import|export)\b[^"'`;=()]*?\bfrom\s*["']([^"']+)["']/g),
+    ...code.matchAll(/(?:^|[\s;}])import\s*["']([^"']+)["']/g),
+    ...code.matchAll(/\b(?:import|require|getBuiltinModule|import\.meta\.resolve)\s*\(\s*["'`]([^"'`]+)["'`]/g),
+  ].map((match) => match[1] as string);
+  return { package: path.split("/")[1] as string, path, code, imports };
+}
+
+/** Tests and what only tests import may use more: they start the other parties. */
+function isTest(path: string): boolean {
+  return /\.(?:test|fixture)\.ts$/.test(path) || TEST_HELPERS.has(path);
+}
+const TEST_HELPERS = new Set(["packages/client/src/example-tokenizers.ts", "packages/client/src/gateway/test-model.ts", "packages/client/src/engines/scripted-host.ts"]);
+
+function withoutComments(text: string): string {
+  // Strings first, so that "https://" is no comment.
+  return text.replace(/("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`)|\/\*[\s\S]*?\*\/|\/\/[^\n]*/g, (_match, string: string | undefined) => string ?? "");
+}
+
+/** The package of ours that an import leads to, by name or by path; null where it is none. */
+function ownPackage(source: Source, specifier: string): string | null {
+  const named = /^(?:@unseen\/([a-z]+)|(unseen))(?:\/|$)/.exec(specifier);
+  if (named) return named[1] ?? named[2] ?? null;
+  if (!specifier.startsWith(".")) return null;
+  const target = relative(ROOT, resolve(ROOT, dirname(source.path), specifier));
+  return /^packages\/([^/]+)\//.exec(target)?.[1] ?? `outside packages (${target})`;
+}
+
+describe("package boundaries", () => {
+  test("the reader of imports sees what it must see", () => {
+    // A reader that found nothing would let everything pass.
+    const found = (text: string): string[] => {
+      const path = "packages/core/src/example.ts";
+      return [...withoutComments(text).matchAll(/\bfrom\s*["']([^"']+)["']/g)].map((match) => match[1] as string).concat(path);
+    };
+    assert.deepEqual(found('// import x from "a"\n/* from "b" */ import y from "c"; const u = "http://x";').slice(0, -1), ["c"]);
+    assert.ok(shipped.length > 100);
+    assert.ok(shipped.every((source) => source.imports.length > 0 || source.code.includes("export")), "files without imports export something");
+    assert.ok(sources.some((source) => source.imports.includes("@unseen/host/serve.ts")), "dynamic imports are seen");
+    assert.deepEqual(Object.keys(MAY_IMPORT).toSorted(), [...new Set(sources.map((source) => source.package))].toSorted());
+  });
+
+  for (const [name, allowed] of Object.entries(MAY_IMPORT)) {
+    test(`${name} imports ${allowed.length === 0 ? "no other package of ours" : `only ${allowed.join(", ")}`}`, () => {
+      const foreign = shipped
+        .filter((source) => source.package === name)
+        .flatMap((source) => source.imports.map((specifier) => ({ file: source.path, specifier, target: ownPackage(source, specifier) })))
+        .filter(({ target }) => target !== null && target !== name && !allowed.includes(target));
+      assert.deepEqual(foreign, []);
+    });
+
+    test(`${name} declares what it imports`, () => {
+      const manifest = JSON.parse(readFileSync(join(ROOT, "packages", name, "package.json"), "utf8")) as { dependencies?: Record<string, string> };
+      const declared = new Set(Object.keys(manifest.dependencies ?? {}));
+      const used = new Set(
+        shipped
+          .filter((source) => source.package === name && !source.path.endsWith("kernels/build.ts"))
+          .flatMap((source) => source.imports)
+          .filter((specifier) => !specifier.startsWith(".") && !specifier.startsWith("node:") && !builtinModules.includes(specifier))
+          .map((specifier) => specifier.split("/").slice(0, specifier.startsWith("@") ? 2 : 1).join("/")),
+      );
+      used.delete("node"); // the pinned Node, looked up by bin/unseen.js, absent where the machine's own is new enough
+      assert.deepEqual([...used].filter((dependency) => !declared.has(dependency)), []);
+    });
+  }
+
+  test("nobody imports the command line", () => {
+    const importers = sources.filter((source) => source.package !== "unseen" && source.imports.some((specifier) => ownPackage(source, specifier) === "unseen"));
+    assert.deepEqual(importers.map(({ path }) => path), []);
+  });
+
+  test("core has no way to another machine", () => {
+    const core = shipped.filter((source) => source.package === "core" && !source.path.endsWith("kernels/build.ts"));
+    for (const { path, imports, code } of core) {
+      assert.deepEqual(imports.filter((specifier) => NETWORK.includes(specifier.replace(/^node:/, ""))), [], path);
+      assert.doesNotMatch(code, NETWORK_GLOBALS, path);
+    }
+  });
+
+  test("core depends on no native code", () => {
+    const lock = JSON.parse(readFileSync(join(ROOT, "package-lock.json"), "utf8")) as { packages: Record<string, { dependencies?: Record<string, string>; optionalDependencies?: object; hasInstallScript?: boolean }> };
+    const visited = new Set<string>();
+    const visit = (name: string): void => {
+      if (visited.has(name)) return;
+      visited.add(name);
+      const entry = lock.packages[`node_modules/${name}`] ?? assert.fail(`${name} is not in the lockfile`);
+      assert.equal(entry.hasInstallScript ?? false, false, `${name} runs a script on installation`);
+      assert.equal(entry.optionalDependencies, undefined, `${name} brings platform-specific parts`);
+      assert.deepEqual(globSync("**/*.node", { cwd: join(ROOT, "node_modules", name) }), [], `${name} brings native code`);
+      for (const next of Object.keys(entry.dependencies ?? {})) visit(next);
+    };
+    for (const name of Object.keys(lock.packages["packages/core"]?.dependencies ?? {})) visit(name);
+    assert.ok(visited.size > 0 && existsSync(join(ROOT, "node_modules", [...visited][0] as string)));
+  });
+
+  test("no package writes to the console: what is printed, the command line prints", () => {
+    const chatty = shipped.filter(({ code }) => /\bconsole\s*[.[]|from\s*["'](?:node:)?console["']/.test(code));
+    assert.deepEqual(chatty.map(({ path }) => path), []);
+  });
+
+  test("only the command line writes to standard output", () => {
+    const writers = shipped.filter((source) => source.package !== "unseen" && /process\.std(?:out|err)\.write/.test(source.code));
+    assert.deepEqual(writers.map(({ path }) => path), []);
+  });
+});
