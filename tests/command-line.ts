@@ -16,6 +16,9 @@ export const PROGRAM = fileURLToPath(new URL("../packages/unseen/bin/unseen.js",
 /** The small model that comes with the repository: bf16 safetensors with tokenizer and chat template. */
 export const STORY_LLAMA = fileURLToPath(new URL("../packages/unseen/models/story-llama", import.meta.url));
 
+/** Makes the many starts of these tests cheaper; users start once. */
+const COMPILE_CACHE = process.env["NODE_COMPILE_CACHE"] ?? join(tmpdir(), "unseen-compile-cache");
+
 export interface Surroundings {
   /** `UNSEEN_HOME`. */
   readonly home: string;
@@ -68,7 +71,7 @@ export function startCommand(parameters: readonly string[], surroundings: Surrou
   const [program, ...rest] = [...limited, node, PROGRAM, ...parameters] as [string, ...string[]];
   const child = spawn(program, rest, {
     cwd: cwd ?? home,
-    env: { PATH: process.env["PATH"], HOME: home, UNSEEN_HOME: home, ...environment },
+    env: { PATH: process.env["PATH"], HOME: home, UNSEEN_HOME: home, NODE_COMPILE_CACHE: COMPILE_CACHE, ...environment },
     stdio: ["ignore", "pipe", "pipe"],
     ...(user === undefined ? {} : { uid: user, gid: user }),
   });

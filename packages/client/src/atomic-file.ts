@@ -33,7 +33,12 @@ export async function createFileAtomically(path: string, content: Uint8Array | s
   return created;
 }
 
-async function viaTemporary(path: string, content: Uint8Array | string, mode: number, publish: (temporary: string) => Promise<void>): Promise<void> {
+async function viaTemporary(
+  path: string,
+  content: Uint8Array | string,
+  mode: number,
+  publish: (temporary: string) => Promise<void>,
+): Promise<void> {
   const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString("hex")}`);
   try {
     const file = await open(temporary, "wx", mode);

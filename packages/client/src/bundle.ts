@@ -91,7 +91,10 @@ export async function writeBundle(home: Home, bundle: Bundle, files: Readonly<Re
   const directory = bundleDirectory(home, checked.fingerprint);
   for (const name of Object.keys(files)) {
     if (!/^\w[\w.-]{0,99}$/.test(name) || name === BUNDLE_FILE) {
-      throw new UnseenError("BUNDLE_INVALID", `bundle file ${JSON.stringify(name.slice(0, 100))}: expected a plain file name, got another.`);
+      throw new UnseenError(
+        "BUNDLE_INVALID",
+        `bundle file ${JSON.stringify(name.slice(0, 100))}: expected a plain file name, got another.`,
+      );
     }
   }
   await ensureDirectory(directory);
@@ -113,9 +116,13 @@ export async function loadBundle(home: Home, nameOrFingerprint: string): Promise
   const named = (await listBundles(home)).filter((bundle) => bundle.name === nameOrFingerprint);
   const newest = named.toSorted((a, b) => b.created.localeCompare(a.created))[0];
   if (newest) return newest;
-  throw new UnseenError("BUNDLE_NOT_FOUND", `bundle ${JSON.stringify(nameOrFingerprint.slice(0, 100))}: expected one in ${home.bundles}, got none.`, {
-    hint: "Run `unseen list` to see the models you can talk to, or encrypt one with `unseen encrypt`.",
-  });
+  throw new UnseenError(
+    "BUNDLE_NOT_FOUND",
+    `bundle ${JSON.stringify(nameOrFingerprint.slice(0, 100))}: expected one in ${home.bundles}, got none.`,
+    {
+      hint: "Run `unseen list` to see the models you can talk to, or encrypt one with `unseen encrypt`.",
+    },
+  );
 }
 
 /** Every readable bundle by name; damaged ones are left out, {@link loadBundle} with their fingerprint says why. */
@@ -185,5 +192,7 @@ function checkBundle(value: unknown, path: string): Bundle {
 }
 
 function invalid(what: string, expected: string, got: string): UnseenError {
-  return new UnseenError("BUNDLE_INVALID", `${what}: expected ${expected}, got ${got}.`, { hint: "Encrypt the model again, or restore the bundle from a backup." });
+  return new UnseenError("BUNDLE_INVALID", `${what}: expected ${expected}, got ${got}.`, {
+    hint: "Encrypt the model again, or restore the bundle from a backup.",
+  });
 }

@@ -54,7 +54,9 @@ export class ChatTemplate {
 
   /** The source that a conversation with or without tools uses. */
   source(tools: boolean): string {
-    return (tools ? this.#templates.get("tool_use") : undefined) ?? this.#templates.get("default") ?? this.#templates.values().next().value!;
+    return (
+      (tools ? this.#templates.get("tool_use") : undefined) ?? this.#templates.get("default") ?? this.#templates.values().next().value!
+    );
   }
 
   /**
@@ -77,7 +79,10 @@ export class ChatTemplate {
     } catch (error) {
       if (UnseenError.isInstance(error)) throw error;
       // A message that the template's author wrote may be shown; one put together at run time may quote the conversation.
-      const reason = error instanceof Error && error.message.length <= 300 && source.includes(error.message) ? `: ${error.message.replace(/\s+/g, " ")}` : "";
+      const reason =
+        error instanceof Error && error.message.length <= 300 && source.includes(error.message)
+          ? `: ${error.message.replace(/\s+/g, " ")}`
+          : "";
       throw new UnseenError("REQUEST_INVALID", `messages: the model's chat template refuses this conversation${reason}.`, {
         hint: "Check the order of the roles and whether the model supports tools.",
       });
@@ -107,7 +112,9 @@ export class ChatTemplate {
 }
 
 function invalid(expected: string): UnseenError {
-  return new UnseenError("BUNDLE_INVALID", `chat template: expected ${expected}, got something else.`, { hint: "Make the bundle again from the model's own files." });
+  return new UnseenError("BUNDLE_INVALID", `chat template: expected ${expected}, got something else.`, {
+    hint: "Make the bundle again from the model's own files.",
+  });
 }
 
 /**
@@ -121,7 +128,10 @@ export function normalizeMessages(messages: readonly ChatMessage[], readsParts: 
     if (!ROLES.has(message.role)) {
       throw new UnseenError("REQUEST_INVALID", `messages[${index}].role: expected one of ${[...ROLES].join(", ")}, got another value.`);
     }
-    const normal: Record<string, unknown> = { ...message, content: readsParts && Array.isArray(message.content) ? message.content : contentText(message.content, index) };
+    const normal: Record<string, unknown> = {
+      ...message,
+      content: readsParts && Array.isArray(message.content) ? message.content : contentText(message.content, index),
+    };
     if (Array.isArray(message["tool_calls"])) normal["tool_calls"] = message["tool_calls"].map(parseArguments);
     return normal as unknown as ChatMessage;
   });

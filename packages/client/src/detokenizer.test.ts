@@ -6,7 +6,10 @@ import { Detokenizer } from "./detokenizer.ts";
 import { byteAlphabet, byteLevelTokenizer, sentencePieceTokenizer } from "./example-tokenizers.ts";
 import { TextTokenizer } from "./tokenizer.ts";
 
-const kinds = [["byte-level", byteLevelTokenizer()], ["SentencePiece", sentencePieceTokenizer()]] as const; // prettier-ignore
+const kinds = [
+  ["byte-level", byteLevelTokenizer()],
+  ["SentencePiece", sentencePieceTokenizer()],
+] as const;
 
 for (const [kind, tokenizer] of kinds) {
   test(`${kind}: pushes and flush joined are the whole text, for any ids at all`, () => {

@@ -61,14 +61,17 @@ async function fetchPart(request: DownloadRequest, part: string): Promise<Unseen
   const bytes = await bytesOf(part);
   let wrong = size !== null && bytes !== size ? `${size} bytes, got ${bytes}` : null;
   const sha256 = file.sha256 ?? stated.sha256;
-  if (wrong === null && sha256 !== null && (await digest(part, createHash("sha256"))) !== sha256) wrong = "the content whose SHA-256 the hub states, got another";
+  if (wrong === null && sha256 !== null && (await digest(part, createHash("sha256"))) !== sha256)
+    wrong = "the content whose SHA-256 the hub states, got another";
   if (wrong === null && file.blob !== null) {
     const hash = createHash("sha1").update(`blob ${bytes}\0`); // git's object name
     if ((await digest(part, hash)) !== file.blob) wrong = "the content that the commit names, got another";
   }
   if (wrong === null) return null;
   await rm(part, { force: true });
-  return new UnseenError("DOWNLOAD_FAILED", `${file.path}: expected ${wrong}.`, { hint: "Run the command again; if it happens again, do not trust this hub or mirror." });
+  return new UnseenError("DOWNLOAD_FAILED", `${file.path}: expected ${wrong}.`, {
+    hint: "Run the command again; if it happens again, do not trust this hub or mirror.",
+  });
 }
 
 interface Stated {
@@ -80,7 +83,7 @@ interface Stated {
 async function append({ hub, source, file, onBytes }: DownloadRequest, part: string, note: (bytes: number) => void): Promise<Stated> {
   const start = await bytesOf(part);
   if (file.size !== null && start === file.size && start > 0) return { size: file.size, sha256: file.sha256 };
-  using silence = new Silence(hub.signal);
+  using silence = new Silence(hub);
   const { response, linkedSize, linkedSha256 } = await fetchHub(hub, source, start > 0 ? { range: `bytes=${start}-` } : {}, silence);
   const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(response.headers.get("content-range") ?? "");
   if (response.status === 416) {
@@ -93,10 +96,13 @@ async function append({ hub, source, file, onBytes }: DownloadRequest, part: str
   const resumes = response.status === 206 && range !== null && Number(range[1]) === start;
   if (response.status === 206 && !resumes) {
     await response.body?.cancel();
-    throw new UnseenError("DOWNLOAD_FAILED", `${file.path}: expected the bytes from ${start} on, got others.`, { hint: "Check HF_ENDPOINT." });
+    throw new UnseenError("DOWNLOAD_FAILED", `${file.path}: expected the bytes from ${start} on, got others.`, {
+      hint: "Check HF_ENDPOINT.",
+    });
   }
   const length = response.headers.get("content-length");
-  const size = file.size ?? linkedSize ?? (resumes && range[2] !== "*" ? Number(range[2]) : !resumes && length !== null ? Number(length) : null);
+  const size =
+    file.size ?? linkedSize ?? (resumes && range[2] !== "*" ? Number(range[2]) : !resumes && length !== null ? Number(length) : null);
   const limit = size ?? MAXIMUM_UNSTATED_BYTES;
   const output = await open(part, resumes ? "a" : "w", 0o600);
   try {
@@ -104,7 +110,8 @@ async function append({ hub, source, file, onBytes }: DownloadRequest, part: str
     onBytes(bytes);
     for await (const chunk of response.body ?? []) {
       silence.hear();
-      if (bytes + chunk.length > limit) throw new UnseenError("DOWNLOAD_FAILED", `${file.path}: expected ${limit} bytes, got more.`, { hint: "Check HF_ENDPOINT." });
+      if (bytes + chunk.length > limit)
+        throw new UnseenError("DOWNLOAD_FAILED", `${file.path}: expected ${limit} bytes, got more.`, { hint: "Check HF_ENDPOINT." });
       await output.writeFile(chunk);
       bytes += chunk.length;
       note(bytes);
@@ -124,5 +131,8 @@ async function digest(path: string, hash: Hash): Promise<string> {
 }
 
 async function bytesOf(path: string): Promise<number> {
-  return stat(path).then(({ size }) => size, () => 0); // prettier-ignore
+  return stat(path).then(
+    ({ size }) => size,
+    () => 0,
+  );
 }

@@ -5,19 +5,32 @@
 import { TextTokenizer } from "./tokenizer.ts";
 import { tokenizerFilesFromGguf } from "./tokenizer-from-gguf.ts";
 
-const NORMAL = 1, UNKNOWN = 2, CONTROL = 3, BYTE = 6; // prettier-ignore
+const NORMAL = 1,
+  UNKNOWN = 2,
+  CONTROL = 3,
+  BYTE = 6;
 
 /** The 256 symbols of GPT-2's byte alphabet, in byte order. */
 export const byteAlphabet = Array.from({ length: 256 }, (_, byte) => {
-  const printable = (value: number): boolean => (value >= 0x21 && value <= 0x7e) || (value >= 0xa1 && value <= 0xac) || (value >= 0xae && value <= 0xff);
+  const printable = (value: number): boolean =>
+    (value >= 0x21 && value <= 0x7e) || (value >= 0xa1 && value <= 0xac) || (value >= 0xae && value <= 0xff);
   if (printable(byte)) return String.fromCharCode(byte);
   return String.fromCharCode(0x100 + Array.from({ length: byte }, (_unused, value) => value).filter((value) => !printable(value)).length);
 });
 
 /** Byte-level: control tokens, 256 bytes, and a few merges, one of which ends inside a UTF-8 sequence. */
-export function byteLevelTokenizer(chatTemplate?: string, controls: readonly string[] = ["<|bos|>", "<|user|>", "<|assistant|>", "<|end|>"]): TextTokenizer {
+export function byteLevelTokenizer(
+  chatTemplate?: string,
+  controls: readonly string[] = ["<|bos|>", "<|user|>", "<|assistant|>", "<|end|>"],
+): TextTokenizer {
   const [first, second] = Array.from(Buffer.from("🦊").subarray(0, 2), (byte) => byteAlphabet[byte]!);
-  const merges = [["t", "h"], ["th", "e"], ["Ġ", "the"], ["Ġ", "a"], [first!, second!]]; // prettier-ignore
+  const merges = [
+    ["t", "h"],
+    ["th", "e"],
+    ["Ġ", "the"],
+    ["Ġ", "a"],
+    [first!, second!],
+  ];
   const tokens = [...controls, ...byteAlphabet, ...merges.map((pair) => pair.join(""))];
   const files = tokenizerFilesFromGguf(
     metadata({
@@ -31,7 +44,11 @@ export function byteLevelTokenizer(chatTemplate?: string, controls: readonly str
       add_bos_token: true,
     }),
   );
-  return TextTokenizer.fromFiles({ tokenizerJson: files["tokenizer.json"]!, tokenizerConfig: files["tokenizer_config.json"], chatTemplate });
+  return TextTokenizer.fromFiles({
+    tokenizerJson: files["tokenizer.json"]!,
+    tokenizerConfig: files["tokenizer_config.json"],
+    chatTemplate,
+  });
 }
 
 /** SentencePiece BPE with byte fallback: `<unk> <s> </s>`, 256 bytes, a few scored pieces. */
@@ -50,7 +67,11 @@ export function sentencePieceTokenizer(chatTemplate?: string): TextTokenizer {
       unknown_token_id: 0,
     }),
   );
-  return TextTokenizer.fromFiles({ tokenizerJson: files["tokenizer.json"]!, tokenizerConfig: files["tokenizer_config.json"], chatTemplate });
+  return TextTokenizer.fromFiles({
+    tokenizerJson: files["tokenizer.json"]!,
+    tokenizerConfig: files["tokenizer_config.json"],
+    chatTemplate,
+  });
 }
 
 /** GGUF metadata with the keys' common prefix left out. */

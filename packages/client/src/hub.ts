@@ -7,6 +7,7 @@
  * @see https://huggingface.co/docs/hub/api
  * @module
  */
+import { setTimeout as wait } from "node:timers/promises";
 import { UnseenError } from "@unseen/core/errors.ts";
 
 /** Bytes of one listing page (CWE-770). */
@@ -15,14 +16,17 @@ const MAXIMUM_LISTING_BYTES = 32 * 1024 * 1024;
 const MAXIMUM_FILES = 20_000;
 const MAXIMUM_PAGES = 200;
 const MAXIMUM_REDIRECTS = 8;
-/** Silence after which a connection counts as lost, in milliseconds. */
-const SILENCE = 60_000;
+const ATTEMPTS = 6;
 
 /** Where a hub is and as whom one asks. */
 export interface Hub {
   readonly endpoint: string;
   readonly token: string | undefined;
   readonly signal: AbortSignal | undefined;
+  /** Milliseconds before the first repetition of a failed step; each further one waits twice as long. */
+  readonly retryDelay: number;
+  /** Milliseconds of silence after which a connection counts as lost. */
+  readonly silence: number;
 }
 
 /** A file of a repository, as the hub states it; nothing here is trusted until checked. */
@@ -37,16 +41,20 @@ export interface HubFile {
 }
 
 /** Checks an endpoint. @throws UnseenError USAGE, also when a token would travel in the clear */
-export function openHub(endpoint: string, token: string | undefined, signal: AbortSignal | undefined): Hub {
+export function openHub(endpoint: string, token: string | undefined, patience: Pick<Hub, "signal" | "retryDelay" | "silence">): Hub {
   const url = URL.canParse(endpoint) ? new URL(endpoint) : null;
   if (!url || !["http:", "https:"].includes(url.protocol)) {
-    throw new UnseenError("USAGE", "HF_ENDPOINT: expected an http or https address, got something else.", { hint: "Leave it unset for https://huggingface.co." });
+    throw new UnseenError("USAGE", "HF_ENDPOINT: expected an http or https address, got something else.", {
+      hint: "Leave it unset for https://huggingface.co.",
+    });
   }
   const loopback = ["localhost", "127.0.0.1", "[::1]"].includes(url.hostname);
   if (token && url.protocol === "http:" && !loopback) {
-    throw new UnseenError("USAGE", `HF_ENDPOINT: expected https because HF_TOKEN is set, got http to ${url.host}.`, { hint: "Use an https address, or unset HF_TOKEN." });
+    throw new UnseenError("USAGE", `HF_ENDPOINT: expected https because HF_TOKEN is set, got http to ${url.host}.`, {
+      hint: "Use an https address, or unset HF_TOKEN.",
+    });
   }
-  return { endpoint: url.href.replace(/\/+$/, ""), token: token || undefined, signal };
+  return { endpoint: url.href.replace(/\/+$/, ""), token: token || undefined, ...patience };
 }
 
 /** A response after redirects, with what the hub itself said about the file before it sent us elsewhere. */
@@ -70,13 +78,18 @@ export async function fetchHub(hub: Hub, path: string, headers: Readonly<Record<
   for (let hop = 0; hop <= MAXIMUM_REDIRECTS; hop++) {
     const authorization: Record<string, string> = hub.token && url.origin === origin ? { authorization: `Bearer ${hub.token}` } : {};
     // Compressed bodies would make byte ranges and sizes mean something else.
-    const response = await fetch(url, { headers: { "accept-encoding": "identity", ...headers, ...authorization }, redirect: "manual", signal: silence.signal });
+    const response = await fetch(url, {
+      headers: { "accept-encoding": "identity", ...headers, ...authorization },
+      redirect: "manual",
+      signal: silence.signal,
+    });
     silence.hear();
     const size = Number(response.headers.get("x-linked-size") ?? Number.NaN);
     if (Number.isSafeInteger(size)) linkedSize = size;
     linkedSha256 ??= /^"?([0-9a-f]{64})"?$/.exec(response.headers.get("x-linked-etag") ?? "")?.[1] ?? null;
     const location = response.headers.get("location");
-    if (response.status < 300 || response.status > 399 || response.status === 304 || location === null) return { response, linkedSize, linkedSha256 };
+    if (response.status < 300 || response.status > 399 || response.status === 304 || location === null)
+      return { response, linkedSize, linkedSha256 };
     await response.body?.cancel();
     const next = URL.canParse(location, url) ? new URL(location, url) : null;
     if (!next || (next.protocol !== "https:" && next.protocol !== "http:") || (url.protocol === "https:" && next.protocol === "http:")) {
@@ -84,7 +97,9 @@ export async function fetchHub(hub: Hub, path: string, headers: Readonly<Record<
     }
     url = next;
   }
-  throw new UnseenError("DOWNLOAD_FAILED", `${origin}: expected at most ${MAXIMUM_REDIRECTS} redirects, got more.`, { hint: "Check HF_ENDPOINT." });
+  throw new UnseenError("DOWNLOAD_FAILED", `${origin}: expected at most ${MAXIMUM_REDIRECTS} redirects, got more.`, {
+    hint: "Check HF_ENDPOINT.",
+  });
 }
 
 /** Aborts when nothing was heard for a while, or when the caller gives up. */
@@ -93,9 +108,9 @@ export class Silence implements Disposable {
   readonly #timer: NodeJS.Timeout;
   readonly signal: AbortSignal;
 
-  constructor(caller: AbortSignal | undefined, milliseconds = SILENCE) {
-    this.#timer = setTimeout(() => this.#controller.abort(new Error("the hub stopped sending")), milliseconds);
-    this.signal = caller ? AbortSignal.any([caller, this.#controller.signal]) : this.#controller.signal;
+  constructor({ signal, silence }: Pick<Hub, "signal" | "silence">) {
+    this.#timer = setTimeout(() => this.#controller.abort(new Error("the hub stopped sending")), silence);
+    this.signal = signal ? AbortSignal.any([signal, this.#controller.signal]) : this.#controller.signal;
   }
 
   /** Something arrived. */
@@ -111,7 +126,10 @@ export class Silence implements Disposable {
 /** The commit that a revision names, and the repository's files at that commit. */
 export async function listRepository(hub: Hub, repository: string, revision: string): Promise<{ commit: string; files: HubFile[] }> {
   const about = `/api/models/${repository}`;
-  const facts = (await fetchJson(hub, `${about}/revision/${encodeURIComponent(revision)}`, repository)).value as { sha?: unknown; siblings?: unknown };
+  const facts = (await fetchJson(hub, `${about}/revision/${encodeURIComponent(revision)}`, repository)).value as {
+    sha?: unknown;
+    siblings?: unknown;
+  };
   const commit = typeof facts?.sha === "string" && /^[0-9a-f]{40,64}$/.test(facts.sha) ? facts.sha : revision;
   const files: HubFile[] = [];
   let page: string | null = `${about}/tree/${encodeURIComponent(commit)}?recursive=false`;
@@ -122,7 +140,8 @@ export async function listRepository(hub: Hub, repository: string, revision: str
       answer = await fetchJson(hub, page, repository);
     } catch (error) {
       // A mirror without the tree interface still lists names with the model's facts.
-      if (count === 0 && UnseenError.isInstance(error) && Array.isArray(facts?.siblings)) return { commit, files: parseEntries(facts.siblings, repository) };
+      if (count === 0 && UnseenError.isInstance(error) && Array.isArray(facts?.siblings))
+        return { commit, files: parseEntries(facts.siblings, repository) };
       throw error;
     }
     if (!Array.isArray(answer.value)) throw malformed(repository, "a list of files");
@@ -150,7 +169,7 @@ function parseEntries(entries: readonly unknown[], repository: string): HubFile[
 
 async function fetchJson(hub: Hub, path: string, repository: string): Promise<{ value: unknown; next: string | null }> {
   const { response, bytes } = await attempt(hub, async () => {
-    using silence = new Silence(hub.signal);
+    using silence = new Silence(hub);
     const { response: answer } = await fetchHub(hub, path, { accept: "application/json" }, silence);
     checkStatus(answer, repository, hub);
     return { response: answer, bytes: await readBody(answer, silence, repository) };
@@ -184,19 +203,21 @@ export function checkStatus(response: Response, subject: string, hub: Hub): void
   const { status } = response;
   if (status === 401 || status === 403) {
     throw new UnseenError("UNAUTHORIZED", `${subject}: expected access, got status ${status} from the hub.`, {
-      hint: hub.token ? "Check HF_TOKEN, and whether the model's page asks you to accept its licence." : "Check the name; for a private or gated model set HF_TOKEN.",
+      hint: hub.token
+        ? "Check HF_TOKEN, and whether the model's page asks you to accept its licence."
+        : "Check the name; for a private or gated model set HF_TOKEN.",
     });
   }
-  if (status === 404) throw new UnseenError("DOWNLOAD_FAILED", `${subject}: expected it on the hub, got status 404.`, { hint: "Check the name and --revision." });
+  if (status === 404)
+    throw new UnseenError("DOWNLOAD_FAILED", `${subject}: expected it on the hub, got status 404.`, {
+      hint: "Check the name and --revision.",
+    });
   if (status >= 500 || status === 429 || status === 408) throw new Transient(`status ${status}`);
   throw new UnseenError("DOWNLOAD_FAILED", `${subject}: expected status 200, got ${status} from the hub.`, { hint: "Check HF_ENDPOINT." });
 }
 
 /** A failure that may pass by itself. */
 export class Transient extends Error {}
-
-/** How often and how patiently a failed step is repeated. */
-export const patience = { attempts: 6, firstDelay: 500 };
 
 /**
  * Repeats a step that failed for a reason that may pass: lost connections, silence, a server's trouble.
@@ -205,20 +226,24 @@ export const patience = { attempts: 6, firstDelay: 500 };
  * @throws UnseenError DOWNLOAD_FAILED when patience ends; the caller's own abort reason at once
  */
 export async function attempt<Result>(hub: Hub, step: () => Promise<Result>, progressed: () => boolean = () => false): Promise<Result> {
-  for (let failures = 0; ; ) {
+  for (let failures = 0; ;) {
     try {
       return await step();
     } catch (error) {
       hub.signal?.throwIfAborted();
       if (UnseenError.isInstance(error) || (error as NodeJS.ErrnoException).code === "ENOSPC") throw error;
       failures = progressed() ? 1 : failures + 1;
-      if (failures >= patience.attempts) {
-        throw new UnseenError("DOWNLOAD_FAILED", `${new URL(hub.endpoint).host}: expected an answer, got ${failures} failures in a row (${reasonOf(error)}).`, {
-          hint: "Check the network and run the command again; it goes on where it stopped.",
-          cause: error,
-        });
+      if (failures >= ATTEMPTS) {
+        throw new UnseenError(
+          "DOWNLOAD_FAILED",
+          `${new URL(hub.endpoint).host}: expected an answer, got ${failures} failures in a row (${reasonOf(error)}).`,
+          {
+            hint: "Check the network and run the command again; it goes on where it stopped.",
+            cause: error,
+          },
+        );
       }
-      await delay(patience.firstDelay * 2 ** (failures - 1), hub.signal);
+      await wait(hub.retryDelay * 2 ** (failures - 1), undefined, hub.signal ? { signal: hub.signal } : {});
     }
   }
 }
@@ -228,11 +253,8 @@ function reasonOf(error: unknown): string {
   return cause?.code ?? (error instanceof Error ? error.message : "unknown");
 }
 
-async function delay(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
-  const { setTimeout: wait } = await import("node:timers/promises");
-  await wait(milliseconds, undefined, signal ? { signal } : {});
-}
-
 function malformed(repository: string, expected: string): UnseenError {
-  return new UnseenError("DOWNLOAD_FAILED", `${repository}: expected ${expected} from the hub, got something else.`, { hint: "Check HF_ENDPOINT." });
+  return new UnseenError("DOWNLOAD_FAILED", `${repository}: expected ${expected} from the hub, got something else.`, {
+    hint: "Check HF_ENDPOINT.",
+  });
 }

@@ -58,17 +58,23 @@ const contentSchema = z.object({
 export async function sealKey(key: Key, seal: Seal): Promise<string> {
   const encrypter = new Encrypter();
   if ("passphrase" in seal) {
-    if (seal.passphrase === "") throw new UnseenError("USAGE", "passphrase: expected at least one character, got none.", { hint: "Choose several random words." });
+    if (seal.passphrase === "")
+      throw new UnseenError("USAGE", "passphrase: expected at least one character, got none.", { hint: "Choose several random words." });
     encrypter.setPassphrase(seal.passphrase);
   } else {
     try {
       encrypter.addRecipient(seal.recipient);
     } catch (error) {
-      throw new UnseenError("USAGE", "recipient: expected an age public key (age1...), got something else.", { hint: "Use the public key that age-keygen printed.", cause: error });
+      throw new UnseenError("USAGE", "recipient: expected an age public key (age1...), got something else.", {
+        hint: "Use the public key that age-keygen printed.",
+        cause: error,
+      });
     }
   }
   const { id, name, created, models } = key;
-  return armor.encode(await encrypter.encrypt(JSON.stringify({ version: 1, id, name, created, secret: Buffer.from(key.secret).toString("base64"), models })));
+  return armor.encode(
+    await encrypter.encrypt(JSON.stringify({ version: 1, id, name, created, secret: Buffer.from(key.secret).toString("base64"), models })),
+  );
 }
 
 /**
@@ -83,14 +89,23 @@ export async function openKey(file: Uint8Array, path: string, opener: Opener): P
   const protection = protectionOf(binary);
   const decrypter = new Decrypter();
   if (opener.passphrase) decrypter.addPassphrase(opener.passphrase);
-  else if (protection === "passphrase") throw invalid(path, "a passphrase to open it, got none", "Set UNSEEN_PASSPHRASE or answer the question for it.");
+  else if (protection === "passphrase")
+    throw invalid(path, "a passphrase to open it, got none", "Set UNSEEN_PASSPHRASE or answer the question for it.");
   if (opener.identity) decrypter.addIdentity(opener.identity);
   let text: string;
   try {
     text = await decrypter.decrypt(binary, "text");
   } catch (error) {
-    const reason = protection === "passphrase" ? "the right passphrase, got another, or the file is damaged" : "to be sealed to this keyring's identity, got another, or the file is damaged";
-    throw invalid(path, reason, protection === "passphrase" ? "Try the passphrase again." : "Restore keys/identity.txt from the backup that belongs to this key.", error);
+    const reason =
+      protection === "passphrase"
+        ? "the right passphrase, got another, or the file is damaged"
+        : "to be sealed to this keyring's identity, got another, or the file is damaged";
+    throw invalid(
+      path,
+      reason,
+      protection === "passphrase" ? "Try the passphrase again." : "Restore keys/identity.txt from the backup that belongs to this key.",
+      error,
+    );
   }
   return parseKey(text, path);
 }
@@ -124,10 +139,12 @@ function parseKey(text: string, path: string): Key {
   }
   const content = contentSchema.safeParse(value);
   // The parse error quotes values, and one of them is the secret.
-  if (!content.success) throw invalid(path, "an Unseen key of version 1 inside, got something else", "Choose a file that `unseen key export` wrote.");
+  if (!content.success)
+    throw invalid(path, "an Unseen key of version 1 inside, got something else", "Choose a file that `unseen key export` wrote.");
   const { id, name, created, models } = content.data;
   const secret = new Uint8Array(Buffer.from(content.data.secret, "base64"));
-  if (secret.length !== 32 || keyIdentifier(secret) !== id) throw invalid(path, "an id that belongs to the secret, got another", "Restore the file from a backup.");
+  if (secret.length !== 32 || keyIdentifier(secret) !== id)
+    throw invalid(path, "an id that belongs to the secret, got another", "Restore the file from a backup.");
   return { id, name, secret, created, models };
 }
 

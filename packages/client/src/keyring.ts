@@ -91,11 +91,12 @@ export async function recordModel(home: Home, key: Pick<Key, "name">, model: Key
 /**
  * A key sealed anew to take elsewhere; never in the clear.
  *
+ * @param key an opened key, or its name or id
  * @param seal a passphrase for the exported file, or an age recipient
  * @returns an age file in ASCII armor, models included
  */
-export async function exportKey(home: Home, nameOrId: string, seal: Seal, options: PassphraseOptions = {}): Promise<string> {
-  return sealKey(await loadKey(home, nameOrId, options), seal);
+export async function exportKey(home: Home, key: Key | string, seal: Seal, options: PassphraseOptions = {}): Promise<string> {
+  return sealKey(typeof key === "string" ? await loadKey(home, key, options) : key, seal);
 }
 
 /** How {@link importKey} opens a file and keeps it. */
@@ -112,7 +113,10 @@ export async function importKey(home: Home, path: string, options: ImportOptions
   const identity = readProtection(file, path) === "identity" ? await readIdentity(home) : undefined;
   const opened = await openKey(file, path, { passphrase: options.passphrase, identity });
   const twin = (await listKeys(home)).find((known) => known.id === opened.id);
-  if (twin) throw new UnseenError("KEY_EXISTS", `key ${opened.id}: expected a new key, got one that the keyring has as ${twin.name}.`, { hint: "Nothing to do." });
+  if (twin)
+    throw new UnseenError("KEY_EXISTS", `key ${opened.id}: expected a new key, got one that the keyring has as ${twin.name}.`, {
+      hint: "Nothing to do.",
+    });
   const key = { ...opened, name: options.name ?? opened.name };
   await storeKey(home, key, options.newPassphrase);
   return key;
@@ -139,14 +143,20 @@ export async function removeKey(home: Home, nameOrId: string, options: { readonl
 
 async function storeKey(home: Home, key: Key, passphrase: string | undefined): Promise<void> {
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(key.name) || key.name.endsWith(".age") || /^[0-9a-f]{16}$/.test(key.name)) {
-    throw new UnseenError("USAGE", `key name ${JSON.stringify(key.name.slice(0, 80))}: expected up to 64 letters, digits, dots and hyphens, got something else.`, {
-      hint: "Choose a name such as work or laptop-2.",
-    });
+    throw new UnseenError(
+      "USAGE",
+      `key name ${JSON.stringify(key.name.slice(0, 80))}: expected up to 64 letters, digits, dots and hyphens, got something else.`,
+      {
+        hint: "Choose a name such as work or laptop-2.",
+      },
+    );
   }
   await ensureDirectory(home.keys);
   const sealed = await sealKey(key, passphrase === undefined ? { recipient: await ensureRecipient(home) } : { passphrase });
   if (!(await createFileAtomically(join(home.keys, `${key.name}.age`), sealed))) {
-    throw new UnseenError("KEY_EXISTS", `key ${key.name}: expected a new name, got one that the keyring has.`, { hint: "Choose another name; an existing key is never replaced." });
+    throw new UnseenError("KEY_EXISTS", `key ${key.name}: expected a new name, got one that the keyring has.`, {
+      hint: "Choose another name; an existing key is never replaced.",
+    });
   }
   const { id, created, models } = key;
   const lines = [{ key: { id, created } }, ...models.map((model) => ({ model }))].map((line) => JSON.stringify(line));
@@ -162,7 +172,10 @@ async function findKey(home: Home, nameOrId: string): Promise<KeySummary | undef
 async function findDamaged(home: Home, name: string): Promise<KeySummary | undefined> {
   if (!/^[\w.-]+$/.test(name)) return undefined;
   const file = join(home.keys, `${name}.age`);
-  const there = await stat(file).then(() => true, () => false); // prettier-ignore
+  const there = await stat(file).then(
+    () => true,
+    () => false,
+  );
   return there ? { name, id: null, created: null, protection: "identity", models: [], file } : undefined;
 }
 
@@ -171,18 +184,24 @@ function looksLikePath(text: string): boolean {
 }
 
 function notFound(home: Home, name: string): UnseenError {
-  return new UnseenError("KEY_NOT_FOUND", `key ${JSON.stringify(name.slice(0, 100))}: expected one in ${home.keys}, got none of that name or id.`, {
-    hint: "Run `unseen key list`, or make one with `unseen key new NAME`.",
-  });
+  return new UnseenError(
+    "KEY_NOT_FOUND",
+    `key ${JSON.stringify(name.slice(0, 100))}: expected one in ${home.keys}, got none of that name or id.`,
+    {
+      hint: "Run `unseen key list`, or make one with `unseen key new NAME`.",
+    },
+  );
 }
 
 async function readKeyFile(path: string): Promise<Uint8Array> {
   try {
     const { size } = await stat(path);
-    if (size > MAXIMUM_KEY_BYTES) throw new UnseenError("KEY_INVALID", `key file ${path}: expected at most ${MAXIMUM_KEY_BYTES} bytes, got ${size}.`);
+    if (size > MAXIMUM_KEY_BYTES)
+      throw new UnseenError("KEY_INVALID", `key file ${path}: expected at most ${MAXIMUM_KEY_BYTES} bytes, got ${size}.`);
     return await readFile(path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") throw new UnseenError("KEY_NOT_FOUND", `key file ${path}: expected a file, got none.`, { hint: "Check the path." });
+    if ((error as NodeJS.ErrnoException).code === "ENOENT")
+      throw new UnseenError("KEY_NOT_FOUND", `key file ${path}: expected a file, got none.`, { hint: "Check the path." });
     throw explainSystemError(error, path);
   }
 }
@@ -207,17 +226,27 @@ async function readIdentity(home: Home): Promise<string> {
   try {
     const { mode } = await stat(path);
     if (process.platform !== "win32" && (mode & 0o077) !== 0) {
-      throw new UnseenError("PERMISSION_DENIED", `${path}: expected mode 600, got ${(mode & 0o777).toString(8)}: others could read it.`, { hint: `Run: chmod 600 ${path}` });
+      throw new UnseenError("PERMISSION_DENIED", `${path}: expected mode 600, got ${(mode & 0o777).toString(8)}: others could read it.`, {
+        hint: `Run: chmod 600 ${path}`,
+      });
     }
     text = await readFile(path, "utf8");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") {
-      throw new UnseenError("KEY_INVALID", `${path}: expected the identity that opens this key, got no file.`, { hint: "Restore identity.txt from a backup, or import a passphrase-sealed export of the key." });
+      throw new UnseenError("KEY_INVALID", `${path}: expected the identity that opens this key, got no file.`, {
+        hint: "Restore identity.txt from a backup, or import a passphrase-sealed export of the key.",
+      });
     }
     throw explainSystemError(error, path);
   }
-  const identity = text.split("\n").find((line) => line.startsWith("AGE-SECRET-KEY-1"))?.trim(); // prettier-ignore
-  if (!identity) throw new UnseenError("KEY_INVALID", `${path}: expected a line AGE-SECRET-KEY-1..., got none.`, { hint: "Restore identity.txt from a backup." });
+  const identity = text
+    .split("\n")
+    .find((line) => line.startsWith("AGE-SECRET-KEY-1"))
+    ?.trim();
+  if (!identity)
+    throw new UnseenError("KEY_INVALID", `${path}: expected a line AGE-SECRET-KEY-1..., got none.`, {
+      hint: "Restore identity.txt from a backup.",
+    });
   return identity;
 }
 

@@ -52,12 +52,22 @@ const deepseek3: PreTokenizer = {
 export const preTokenizers: ReadonlyMap<string, PreTokenizer> = new Map<string, PreTokenizer>([
   ["default", { patterns: [String.raw`[\p{P}$+<=>^~|]+`, GPT2, String.raw`\p{N}+`, "[0-9][0-9][0-9]"] }],
   ["falcon", { patterns: [String.raw`[\p{P}$+<=>^~|\u0060]+`, GPT2, "[0-9][0-9][0-9]"] }],
-  ...["gpt-2", "phi-2", "mpt", "olmo", "jais", "trillion", "granite-docling", "exaone4", "gigachat", "mellum", "a.x-4.0"].map((name) => [name, gpt2] as const),
-  ...["starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b", "mellum2"].map((name) => [name, singleDigits] as const),
+  ...["gpt-2", "phi-2", "mpt", "olmo", "jais", "trillion", "granite-docling", "exaone4", "gigachat", "mellum", "a.x-4.0"].map(
+    (name) => [name, gpt2] as const,
+  ),
+  ...["starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b", "mellum2"].map(
+    (name) => [name, singleDigits] as const,
+  ),
   ...["llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "lfm2", "midm-2.0"].map((name) => [name, llama3] as const),
   ...["dbrx", "smaug-bpe", "glm4", "chatglm-bpe"].map((name) => [name, { patterns: llama3.patterns }] as const),
   ["qwen2", { ...qwen2, composes: true }],
-  ["qwen35", { patterns: [String.raw`${CONTRACTION}|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|${SPACES}`], composes: true }],
+  [
+    "qwen35",
+    {
+      patterns: [String.raw`${CONTRACTION}|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|${SPACES}`],
+      composes: true,
+    },
+  ],
   ...["deepseek-r1-qwen", "stablelm2", "hunyuan", "solar-open", "megrez", "kormo", "grok-2"].map((name) => [name, qwen2] as const),
   ["tekken", { patterns: [casedWords(DIGIT, "")], ignoreMerges: true, addsBos: true }],
   ...["gpt-4o", "llama4", "kanana2", "minimax-m2"].map((name) => [name, gpt4o] as const),

@@ -25,6 +25,10 @@ export interface PullOptions {
   readonly file?: string | undefined;
   readonly onProgress?: ((progress: PullProgress) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Milliseconds before a failed request is repeated for the first time; 500 when absent. */
+  readonly retryDelay?: number | undefined;
+  /** Milliseconds of silence after which a connection counts as lost; a minute when absent. */
+  readonly silence?: number | undefined;
 }
 
 /** How far a pull has come. */
@@ -63,10 +67,16 @@ const LOCK = ".lock";
  */
 export async function pullModel(home: Home, repository: string, options: PullOptions = {}): Promise<PulledModel> {
   const { owner, name, revision } = parseRepository(repository, options.revision);
-  const hub = openHub(options.endpoint || process.env["HF_ENDPOINT"] || "https://huggingface.co", options.token ?? process.env["HF_TOKEN"], options.signal);
+  const { signal, retryDelay = 500, silence = 60_000 } = options;
+  const endpoint = options.endpoint || process.env["HF_ENDPOINT"] || "https://huggingface.co";
+  const hub = openHub(endpoint, options.token ?? process.env["HF_TOKEN"], { signal, retryDelay, silence });
   const { commit, files: listed } = await listRepository(hub, `${owner}/${name}`, revision);
   const files = chooseFiles(listed, `${owner}/${name}`, options.file);
-  const record: PullRecord = { repository: `${owner}/${name}`, commit, files: Object.fromEntries(files.map((file) => [file.path, identityOf(file, commit)])) };
+  const record: PullRecord = {
+    repository: `${owner}/${name}`,
+    commit,
+    files: Object.fromEntries(files.map((file) => [file.path, identityOf(file, commit)])),
+  };
 
   const directory = join(home.models, owner, name);
   const totalBytes = files.reduce((sum, file) => sum + (file.size ?? 0), 0);
@@ -100,9 +110,13 @@ function parseRepository(repository: string, revision: string | undefined): { ow
   const match = /^([A-Za-z0-9][\w.-]{0,95})\/([A-Za-z0-9][\w.-]{0,95})(?:@([^@]+))?$/.exec(repository);
   const chosen = revision ?? match?.[3] ?? "main";
   if (!match || repository.includes("..") || !/^[A-Za-z0-9][\w./-]{0,199}$/.test(chosen) || chosen.includes("..")) {
-    throw new UnseenError("USAGE", `model ${JSON.stringify(repository.slice(0, 100))}: expected ORG/NAME or ORG/NAME@REVISION, got something else.`, {
-      hint: "Copy the name from the model's page.",
-    });
+    throw new UnseenError(
+      "USAGE",
+      `model ${JSON.stringify(repository.slice(0, 100))}: expected ORG/NAME or ORG/NAME@REVISION, got something else.`,
+      {
+        hint: "Copy the name from the model's page.",
+      },
+    );
   }
   return { owner: match[1]!, name: match[2]!, revision: chosen };
 }
@@ -117,22 +131,34 @@ function chooseFiles(listed: readonly HubFile[], repository: string, wanted: str
   // Some publishers store the same weights a second time in their own layout.
   const safetensors = top.filter((file) => /\.safetensors(?:\.index\.json)?$/.test(file.path) && !file.path.startsWith("consolidated"));
   const gguf = top.filter((file) => file.path.endsWith(".gguf"));
-  const hint = (names: readonly HubFile[]): string => names.slice(0, 8).map((file) => file.path).join(", "); // prettier-ignore
+  const hint = (names: readonly HubFile[]): string =>
+    names
+      .slice(0, 8)
+      .map((file) => file.path)
+      .join(", ");
   if (wanted !== undefined) {
     const chosen = gguf.filter((file) => file.path === wanted);
     if (chosen.length === 0) {
-      throw new UnseenError("DOWNLOAD_FAILED", `${repository}: expected the GGUF file ${JSON.stringify(wanted.slice(0, 200))}, got none of that name.`, {
-        hint: gguf.length ? `It has ${hint(gguf)}.` : "It has no GGUF file.",
-      });
+      throw new UnseenError(
+        "DOWNLOAD_FAILED",
+        `${repository}: expected the GGUF file ${JSON.stringify(wanted.slice(0, 200))}, got none of that name.`,
+        {
+          hint: gguf.length ? `It has ${hint(gguf)}.` : "It has no GGUF file.",
+        },
+      );
     }
     return [...text, ...chosen];
   }
   if (safetensors.some((file) => file.path.endsWith(".safetensors"))) return [...text, ...safetensors];
   if (gguf.length > 1) {
-    throw new UnseenError("USAGE", `${repository}: expected one GGUF file, got ${gguf.length}.`, { hint: `Choose one with --file: ${hint(gguf)}.` });
+    throw new UnseenError("USAGE", `${repository}: expected one GGUF file, got ${gguf.length}.`, {
+      hint: `Choose one with --file: ${hint(gguf)}.`,
+    });
   }
   if (gguf.length === 1) return [...text, ...gguf];
-  throw new UnseenError("DOWNLOAD_FAILED", `${repository}: expected safetensors or GGUF weights, got none.`, { hint: "Choose a repository that publishes one of the two." });
+  throw new UnseenError("DOWNLOAD_FAILED", `${repository}: expected safetensors or GGUF weights, got none.`, {
+    hint: "Choose a repository that publishes one of the two.",
+  });
 }
 
 /** Two files with the same identity have the same content. */
@@ -199,7 +225,9 @@ async function takeLock(path: string, repository: string): Promise<AsyncDisposab
     if (await createFileAtomically(path, `${process.pid}`)) return { release, [Symbol.asyncDispose]: release };
     const holder = Number(await readFile(path, "utf8").catch(() => ""));
     if (holder > 0 && isRunning(holder)) {
-      throw new UnseenError("USAGE", `${repository}: expected one pull at a time, got another by process ${holder}.`, { hint: "Wait until it ends." });
+      throw new UnseenError("USAGE", `${repository}: expected one pull at a time, got another by process ${holder}.`, {
+        hint: "Wait until it ends.",
+      });
     }
     await release();
   }
@@ -216,5 +244,8 @@ function isRunning(pid: number): boolean {
 }
 
 async function bytesOf(path: string): Promise<number | null> {
-  return stat(path).then(({ size }) => size, () => null); // prettier-ignore
+  return stat(path).then(
+    ({ size }) => size,
+    () => null,
+  );
 }

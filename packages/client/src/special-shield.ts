@@ -54,7 +54,9 @@ export class SpecialShield {
   chooseMark(...texts: readonly string[]): string {
     const mark = NONCHARACTERS.find((candidate) => texts.every((text) => !text.includes(candidate)));
     if (mark !== undefined) return mark;
-    throw new UnseenError("REQUEST_INVALID", "messages: expected text, got every noncharacter of Unicode.", { hint: "Remove U+FDD0..U+FDEF from the messages." });
+    throw new UnseenError("REQUEST_INVALID", "messages: expected text, got every noncharacter of Unicode.", {
+      hint: "Remove U+FDD0..U+FDEF from the messages.",
+    });
   }
 
   /**
@@ -72,7 +74,9 @@ export class SpecialShield {
       if (Array.isArray(item)) return item.map((element) => visit(element, depth + 1));
       // Templates look fields up by name, and a name such as "function" may well lie inside a marker.
       const keyReach = reach === "parts" ? "edges" : reach;
-      return Object.fromEntries(Object.entries(item).map(([key, element]) => [this.#protectText(key, mark, pattern, keyReach), visit(element, depth + 1)]));
+      return Object.fromEntries(
+        Object.entries(item).map(([key, element]) => [this.#protectText(key, mark, pattern, keyReach), visit(element, depth + 1)]),
+      );
     };
     return visit(value, 0);
   }

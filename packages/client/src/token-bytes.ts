@@ -80,9 +80,13 @@ export function compileDecoder(config: DecoderConfig): TokenBytes {
 }
 
 function unsupported(what: string): UnseenError {
-  return new UnseenError("REQUEST_UNSUPPORTED", `tokenizer decoder: expected one that yields text token by token, got ${what.slice(0, 40)}.`, {
-    hint: "This tokenizer can encode text but not stream it.",
-  });
+  return new UnseenError(
+    "REQUEST_UNSUPPORTED",
+    `tokenizer decoder: expected one that yields text token by token, got ${what.slice(0, 40)}.`,
+    {
+      hint: "This tokenizer can encode text but not stream it.",
+    },
+  );
 }
 
 /** `<0xE2>` is one byte that had no token of its own. */

@@ -13,7 +13,10 @@ test("deciphering undoes enciphering, and enciphering is the key's permutation",
   fc.assert(
     fc.property(fc.array(fc.nat(999)), (ids) => {
       const enciphered = cipher.encipher(ids);
-      assert.deepEqual(enciphered, ids.map((id) => permutation[id])); // prettier-ignore
+      assert.deepEqual(
+        enciphered,
+        ids.map((id) => permutation[id]),
+      );
       assert.deepEqual(cipher.decipher(enciphered), ids);
     }),
   );

@@ -34,7 +34,13 @@ export interface ParsedTokenizerFiles {
 
 /** Checks and parses. @throws UnseenError BUNDLE_INVALID naming the file and the field */
 export function parseTokenizerFiles(files: TokenizerFiles): ParsedTokenizerFiles {
-  const tokenizerJson = { normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null, ...parseObject("tokenizer.json", files.tokenizerJson) } as Json;
+  const tokenizerJson = {
+    normalizer: null,
+    pre_tokenizer: null,
+    post_processor: null,
+    decoder: null,
+    ...parseObject("tokenizer.json", files.tokenizerJson),
+  } as Json;
   tokenizerJson["added_tokens"] = checkAddedTokens(tokenizerJson["added_tokens"] ?? []);
   checkVocabulary(tokenizerJson["model"]);
   tokenizerJson["pre_tokenizer"] = exactByteLevel(tokenizerJson["pre_tokenizer"]);
@@ -79,7 +85,8 @@ function isTokenId(value: unknown): boolean {
 }
 
 function checkAddedTokens(tokens: unknown): unknown[] {
-  const valid = Array.isArray(tokens) && tokens.every((token) => isObject(token) && isTokenId(token["id"]) && typeof token["content"] === "string");
+  const valid =
+    Array.isArray(tokens) && tokens.every((token) => isObject(token) && isTokenId(token["id"]) && typeof token["content"] === "string");
   if (!valid) throw invalid("tokenizer.json: added_tokens", `a list of {id, content} with ids up to ${MAXIMUM_TOKEN_ID}`);
   return tokens;
 }
@@ -102,7 +109,8 @@ function exactByteLevel(preTokenizer: unknown): unknown {
   if (preTokenizer["type"] === "Sequence" && Array.isArray(preTokenizer["pretokenizers"])) {
     return { ...preTokenizer, pretokenizers: preTokenizer["pretokenizers"].map(exactByteLevel) };
   }
-  if (preTokenizer["type"] !== "ByteLevel" || preTokenizer["use_regex"] === false || preTokenizer["add_prefix_space"] === true) return preTokenizer;
+  if (preTokenizer["type"] !== "ByteLevel" || preTokenizer["use_regex"] === false || preTokenizer["add_prefix_space"] === true)
+    return preTokenizer;
   const split = { type: "Split", pattern: { Regex: GPT2_PATTERN }, behavior: "Isolated", invert: false };
   return { type: "Sequence", pretokenizers: [split, { ...preTokenizer, use_regex: false }] };
 }
@@ -110,7 +118,8 @@ function exactByteLevel(preTokenizer: unknown): unknown {
 const TOKEN_NAMES = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
 function readNamedTokens(config: Json): { namedTokens: Record<string, unknown>; specialSpellings: Set<string> } {
-  const spelling = (value: unknown): string | undefined => (typeof value === "string" ? value : isObject(value) && typeof value["content"] === "string" ? value["content"] : undefined);
+  const spelling = (value: unknown): string | undefined =>
+    typeof value === "string" ? value : isObject(value) && typeof value["content"] === "string" ? value["content"] : undefined;
   const namedTokens: Record<string, unknown> = {};
   const specialSpellings = new Set<string>();
   for (const name of TOKEN_NAMES) {
@@ -121,7 +130,8 @@ function readNamedTokens(config: Json): { namedTokens: Record<string, unknown>; 
   }
   const extra = config["extra_special_tokens"];
   const lists = [config["additional_special_tokens"], isObject(extra) ? Object.values(extra) : extra];
-  for (const token of lists.flatMap((list) => (Array.isArray(list) ? list : [])).map(spelling)) if (token !== undefined) specialSpellings.add(token);
+  for (const token of lists.flatMap((list) => (Array.isArray(list) ? list : [])).map(spelling))
+    if (token !== undefined) specialSpellings.add(token);
   const byId = config["added_tokens_decoder"];
   for (const entry of isObject(byId) ? Object.values(byId) : []) {
     if (isObject(entry) && entry["special"] === true && typeof entry["content"] === "string") specialSpellings.add(entry["content"]);
@@ -131,5 +141,7 @@ function readNamedTokens(config: Json): { namedTokens: Record<string, unknown>; 
 }
 
 function invalid(what: string, expected: string): UnseenError {
-  return new UnseenError("BUNDLE_INVALID", `${what}: expected ${expected}, got something else.`, { hint: "Take the file from the model's own directory." });
+  return new UnseenError("BUNDLE_INVALID", `${what}: expected ${expected}, got something else.`, {
+    hint: "Take the file from the model's own directory.",
+  });
 }

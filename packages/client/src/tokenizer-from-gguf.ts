@@ -16,7 +16,9 @@ const MAXIMUM_TOKENS = 2 ** 24;
 const MAXIMUM_PIECE_LENGTH = 512;
 
 /** `tokenizer.ggml.token_type` */
-const UNKNOWN = 2, CONTROL = 3, USER_DEFINED = 4; // prettier-ignore
+const UNKNOWN = 2,
+  CONTROL = 3,
+  USER_DEFINED = 4;
 const NORMAL = 1;
 
 interface Vocabulary {
@@ -90,7 +92,10 @@ function sentencePiece(metadata: GgufMetadata, vocabulary: Vocabulary): object {
     truncation: null,
     padding: null,
     added_tokens: addedTokens(vocabulary),
-    normalizer: { type: "Sequence", normalizers: [...(prefix ? [{ type: "Prepend", prepend: "\u2581" }] : []), { type: "Replace", ...space }] },
+    normalizer: {
+      type: "Sequence",
+      normalizers: [...(prefix ? [{ type: "Prepend", prepend: "\u2581" }] : []), { type: "Replace", ...space }],
+    },
     pre_tokenizer: null,
     post_processor: surround(metadata, vocabulary, true),
     decoder: {
@@ -140,8 +145,11 @@ function mergesFromScores({ tokens, types }: Vocabulary, scores: readonly number
 
 function readVocabulary(metadata: GgufMetadata): Vocabulary {
   const tokens = list(metadata, "tokenizer.ggml.tokens", "string") as string[];
-  if (tokens.length === 0 || tokens.length > MAXIMUM_TOKENS) throw invalid("tokenizer.ggml.tokens", `1 to ${MAXIMUM_TOKENS} tokens`, `${tokens.length}`);
-  const types = metadata.has("tokenizer.ggml.token_type") ? (list(metadata, "tokenizer.ggml.token_type", "number") as number[]) : tokens.map(() => NORMAL);
+  if (tokens.length === 0 || tokens.length > MAXIMUM_TOKENS)
+    throw invalid("tokenizer.ggml.tokens", `1 to ${MAXIMUM_TOKENS} tokens`, `${tokens.length}`);
+  const types = metadata.has("tokenizer.ggml.token_type")
+    ? (list(metadata, "tokenizer.ggml.token_type", "number") as number[])
+    : tokens.map(() => NORMAL);
   if (types.length !== tokens.length) throw invalid("tokenizer.ggml.token_type", `${tokens.length} types`, `${types.length}`);
   return { tokens, types };
 }
@@ -167,7 +175,8 @@ function surround(metadata: GgufMetadata, vocabulary: Vocabulary, addsBos: boole
   const bos = flag("bos", addsBos) ? tokenOf(metadata, "bos", vocabulary) : undefined;
   const eos = flag("eos", false) ? tokenOf(metadata, "eos", vocabulary) : undefined;
   const special = (token: string | undefined): object[] => (token === undefined ? [] : [{ SpecialToken: { id: token, type_id: 0 } }]);
-  const template = (...names: string[]): object[] => names.flatMap((id) => [...special(bos), { Sequence: { id, type_id: 0 } }, ...special(eos)]);
+  const template = (...names: string[]): object[] =>
+    names.flatMap((id) => [...special(bos), { Sequence: { id, type_id: 0 } }, ...special(eos)]);
   if (bos === undefined && eos === undefined) return null;
   const named = [bos, eos].filter((token) => token !== undefined);
   const entries = named.map((token) => [token, { id: token, ids: [vocabulary.tokens.indexOf(token)], tokens: [token] }]);
@@ -212,5 +221,7 @@ function missing(got: string): UnseenError {
 }
 
 function invalid(key: string, expected: string, got: string): UnseenError {
-  return new UnseenError("BUNDLE_INVALID", `GGUF ${key}: expected ${expected}, got ${got}.`, { hint: "Give the directory of the model's tokenizer.json with --tokenizer DIR." });
+  return new UnseenError("BUNDLE_INVALID", `GGUF ${key}: expected ${expected}, got ${got}.`, {
+    hint: "Give the directory of the model's tokenizer.json with --tokenizer DIR.",
+  });
 }

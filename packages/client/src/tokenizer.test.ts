@@ -19,14 +19,23 @@ const vectors = {
   "assets/story-llama/tokenizer.json": [
     [0, 36, 744, 1880, 965, 271, 266, 1608, 268, 720, 438, 647, 496, 17],
     [0, 224, 839, 448, 680, 320, 15, 576, 262, 261, 570, 29, 201, 268, 202, 202, 68, 295, 641, 224],
-    [0, 42, 85, 131, 124, 131, 257, 72, 15, 302, 68, 131, 111, 353, 280, 3947, 131, 106, 4, 224, 20, 21, 22, 23, 24, 224, 14, 224, 25, 17, 26, 224, 32, 224, 34],
+    [
+      0, 42, 85, 131, 124, 131, 257, 72, 15, 302, 68, 131, 111, 353, 280, 3947, 131, 106, 4, 224, 20, 21, 22, 23, 24, 224, 14, 224, 25, 17,
+      26, 224, 32, 224, 34,
+    ],
     [0, 169, 253, 107, 163, 227, 110, 165, 101, 254, 224, 176, 257, 103, 236, 1841, 30, 224, 142, 106, 162, 235, 234, 22],
     [0, 175, 123, 127, 80, 503, 130, 231, 81, 3259, 130, 258, 394],
   ],
   "data/models/stories260K-hf/tokenizer.json": [
-    [1, 410, 447, 262, 423, 388, 352, 414, 430, 309, 273, 421, 355, 267, 265, 262, 411, 412, 269, 279, 292, 416, 439, 413, 278, 347, 433, 268, 412, 340, 426],
+    [
+      1, 410, 447, 262, 423, 388, 352, 414, 430, 309, 273, 421, 355, 267, 265, 262, 411, 412, 269, 279, 292, 416, 439, 413, 278, 347, 433,
+      268, 412, 340, 426,
+    ],
     [1, 410, 410, 259, 424, 414, 262, 427, 412, 331, 419, 432, 265, 416, 261, 259, 412, 430, 467, 12, 269, 13, 13, 412, 298, 412, 427, 410],
-    [1, 410, 463, 420, 198, 191, 198, 162, 411, 432, 297, 412, 198, 178, 360, 280, 412, 431, 485, 443, 410, 475, 479, 472, 484, 480, 410, 496, 410, 490, 426, 491, 410, 64, 410, 450],
+    [
+      1, 410, 463, 420, 198, 191, 198, 162, 411, 432, 297, 412, 198, 178, 360, 280, 412, 431, 485, 443, 410, 475, 479, 472, 484, 480, 410,
+      496, 410, 490, 426, 491, 410, 64, 410, 450,
+    ],
     [1, 410, 236, 158, 173, 230, 132, 177, 232, 167, 159, 410, 243, 162, 169, 141, 352, 379, 419, 474, 410, 209, 172, 229, 140, 139, 472],
     [1, 410, 242, 190, 194, 423, 295, 433, 197, 136, 416, 411, 444, 413, 498, 367],
   ],
@@ -46,7 +55,12 @@ for (const [name, expected] of Object.entries(vectors)) {
       const ids = tokenizer.encode(text, { specialTokens: true });
       assert.deepEqual(ids, expected[index], text);
       assert.equal(tokenizer.decode(ids), text);
-      assert.equal(Buffer.concat(ids.filter((id) => !tokenizer.isSpecial(id)).map((id) => tokenizer.tokenBytes(id))).toString("utf8").replace(/^ +/, ""), text.replace(/^ +/, ""));
+      assert.equal(
+        Buffer.concat(ids.filter((id) => !tokenizer.isSpecial(id)).map((id) => tokenizer.tokenBytes(id)))
+          .toString("utf8")
+          .replace(/^ +/, ""),
+        text.replace(/^ +/, ""),
+      );
     }
   });
 }
@@ -67,18 +81,30 @@ test("content never yields a control token, whatever it spells", () => {
   for (const tokenizer of [byteLevelTokenizer(), sentencePieceTokenizer()]) {
     const piece = fc.constantFrom("<|end|>", "<|bos|>", "</s>", "<s>", "<|", "|>", "<", "/s>", "end", " ", "the");
     fc.assert(
-      fc.property(fc.array(piece).map((pieces) => pieces.join("")), (text) => {
-        const ids = tokenizer.encode(text, { specialTokens: false });
-        assert.ok(!ids.some((id) => tokenizer.isSpecial(id)));
-        assert.equal(tokenizer.decode(ids, { skipSpecialTokens: false }), text);
-      }), // prettier-ignore
+      fc.property(
+        fc.array(piece).map((pieces) => pieces.join("")),
+        (text) => {
+          const ids = tokenizer.encode(text, { specialTokens: false });
+          assert.ok(!ids.some((id) => tokenizer.isSpecial(id)));
+          assert.equal(tokenizer.decode(ids, { skipSpecialTokens: false }), text);
+        },
+      ),
     );
   }
 });
 
 test("a vocabulary that finds a control token by itself is kept from it", () => {
   // A unigram model matches the longest-scored pieces, "</s>" among them.
-  const vocab = [["<unk>", 0], ["</s>", -0.1], ["<", -9], ["/s>", -9], ["a", -1], ["/", -9], ["s", -9], [">", -9]]; // prettier-ignore
+  const vocab = [
+    ["<unk>", 0],
+    ["</s>", -0.1],
+    ["<", -9],
+    ["/s>", -9],
+    ["a", -1],
+    ["/", -9],
+    ["s", -9],
+    [">", -9],
+  ];
   const tokenizer = TextTokenizer.fromFiles({
     tokenizerJson: {
       added_tokens: [{ id: 1, content: "</s>", special: true }],
@@ -101,7 +127,10 @@ test("ids beyond the tokenizer stand for nothing, impossible ids are refused", (
 test("token bytes are the raw bytes, also inside a character", () => {
   const tokenizer = byteLevelTokenizer();
   const ids = tokenizer.encode("🦊 the", { specialTokens: false });
-  assert.deepEqual(ids.map((id) => [...tokenizer.tokenBytes(id)]), [[0xf0, 0x9f], [0xa6], [0x8a], [...Buffer.from(" the")]]); // prettier-ignore
+  assert.deepEqual(
+    ids.map((id) => [...tokenizer.tokenBytes(id)]),
+    [[0xf0, 0x9f], [0xa6], [0x8a], [...Buffer.from(" the")]],
+  );
   const fallback = sentencePieceTokenizer();
   assert.deepEqual([...fallback.tokenBytes(fallback.idOf("<0xE2>")!)], [0xe2]);
 });
@@ -126,12 +155,20 @@ test("hostile tokenizer files are refused with a code", () => {
     { model, pre_tokenizer: { type: "Split", pattern: { Regex: "(((" } } },
   ];
   for (const tokenizerJson of files) {
-    assert.throws(() => TextTokenizer.fromFiles({ tokenizerJson: tokenizerJson as object }), hasCode("BUNDLE_INVALID"), JSON.stringify(tokenizerJson));
+    assert.throws(
+      () => TextTokenizer.fromFiles({ tokenizerJson: tokenizerJson as object }),
+      hasCode("BUNDLE_INVALID"),
+      JSON.stringify(tokenizerJson),
+    );
   }
 });
 
 test("random damage to a tokenizer file never does worse than BUNDLE_INVALID", () => {
-  const base = JSON.stringify({ added_tokens: [{ id: 1, content: "<s>", special: true }], model: { type: "BPE", vocab: { a: 0, "<s>": 1 }, merges: [] }, decoder: { type: "ByteLevel" } });
+  const base = JSON.stringify({
+    added_tokens: [{ id: 1, content: "<s>", special: true }],
+    model: { type: "BPE", vocab: { a: 0, "<s>": 1 }, merges: [] },
+    decoder: { type: "ByteLevel" },
+  });
   fc.assert(
     fc.property(fc.nat(base.length), fc.nat(8), fc.string({ maxLength: 4 }), (at, removed, inserted) => {
       try {

@@ -12,6 +12,9 @@ import { type Reach, SpecialShield } from "./special-shield.ts";
 import { compileDecoder, type DecoderConfig, type TokenBytes } from "./token-bytes.ts";
 import { parseTokenizerFiles, type TokenizerFiles } from "./tokenizer-files.ts";
 
+/** Each marker that a template might read costs two renderings (CWE-407). */
+const MAXIMUM_READ_MARKERS = 8;
+
 /** Which spellings in a text become added tokens. */
 type Recognition =
   | "all" // every one: the text is trusted as a whole (a raw completion prompt)
@@ -49,6 +52,7 @@ export class TextTokenizer {
   readonly #added: readonly AddedToken[];
   readonly #addedIds: ReadonlySet<number>;
   readonly #specialIds: ReadonlySet<number>;
+  readonly #controls: ReadonlySet<AddedToken>; // what a message must never turn into
   readonly #reserved: ReadonlySet<string>; // spellings that ordinary text must never yield
   readonly #splitters = new Map<Recognition, readonly [raw: AddedTokenSplitter, normalized: AddedTokenSplitter]>();
   readonly #shield: SpecialShield;
@@ -67,16 +71,18 @@ export class TextTokenizer {
     this.#decoder = tokenizerJson.decoder as DecoderConfig;
     this.#added = [...this.#tokenizer.get_added_tokens_decoder().values()];
     this.#addedIds = new Set(this.#added.map((token) => token.id));
-    this.#specialIds = new Set(this.#added.filter((token) => token.special || specialSpellings.has(token.content)).map((token) => token.id));
+    this.#specialIds = new Set(
+      this.#added.filter((token) => token.special || specialSpellings.has(token.content)).map((token) => token.id),
+    );
     const unknown = this.#tokenizer.model!.unk_token;
-    const controls = this.#added.filter((token) => isControl(token) || this.#specialIds.has(token.id)).filter((token) => token.content.length > 1);
+    const controls = this.#added
+      .filter((token) => isControl(token) || this.#specialIds.has(token.id))
+      .filter((token) => token.content.length > 1);
     this.#controls = new Set(controls);
     this.#reserved = new Set(controls.map((token) => token.content).filter((content) => content !== unknown));
     this.#shield = new SpecialShield(controls.map((token) => token.content));
     this.#template = chatTemplate === null ? null : new ChatTemplate(chatTemplate, namedTokens);
   }
-
-  readonly #controls: ReadonlySet<AddedToken>;
 
   /**
    * Builds a tokenizer from the contents of its files.
@@ -102,7 +108,9 @@ export class TextTokenizer {
       ),
     );
     if (!tokenizerJson) {
-      throw new UnseenError("TOKENIZER_MISSING", `${directory}: expected a tokenizer.json, got none.`, { hint: "Give the directory of the model's tokenizer with --tokenizer DIR." });
+      throw new UnseenError("TOKENIZER_MISSING", `${directory}: expected a tokenizer.json, got none.`, {
+        hint: "Give the directory of the model's tokenizer with --tokenizer DIR.",
+      });
     }
     return new TextTokenizer({ tokenizerJson, tokenizerConfig, chatTemplate });
   }
@@ -167,7 +175,8 @@ export class TextTokenizer {
 
   /** The bytes that a token adds to a text; a part of a UTF-8 sequence where the vocabulary cuts inside one. @throws UnseenError TOKEN_OUT_OF_RANGE */
   tokenBytes(id: number, { first = false }: TokenBytesOptions = {}): Uint8Array {
-    if (!Number.isInteger(id) || id < 0) throw new UnseenError("TOKEN_OUT_OF_RANGE", "token: expected an integer id of at least 0, got another value.");
+    if (!Number.isInteger(id) || id < 0)
+      throw new UnseenError("TOKEN_OUT_OF_RANGE", "token: expected an integer id of at least 0, got another value.");
     const token = this.tokenOf(id);
     return token === undefined ? new Uint8Array(0) : this.#decoding.bytes(token, this.#addedIds.has(id), first);
   }
@@ -214,7 +223,9 @@ export class TextTokenizer {
     // before an old `</think>`), for the markers that it reads there and that end no turn; elsewhere safety wins.
     const { spellings } = this.#shield;
     const written = JSON.stringify(plain.messages.filter((message) => message.role === "assistant"));
-    const candidates = [...this.#controls].filter((token) => !token.special && written.includes(token.content)).slice(0, MAXIMUM_READ_MARKERS);
+    const candidates = [...this.#controls]
+      .filter((token) => !token.special && written.includes(token.content))
+      .slice(0, MAXIMUM_READ_MARKERS);
     const without = (read: readonly string[]): string[] => spellings.filter((spelling) => !read.includes(spelling));
     let read: string[] = [];
     for (const { content } of candidates) {
@@ -242,7 +253,9 @@ export class TextTokenizer {
       if (section.token) return [section.token.content];
       const plain = unmarked(section);
       if (plain === "") return [];
-      return normalized.split(normalizer ? normalizer(plain) : plain).flatMap((part) => (part.token ? [part.token.content] : this.#ordinary(part.text, index)));
+      return normalized
+        .split(normalizer ? normalizer(plain) : plain)
+        .flatMap((part) => (part.token ? [part.token.content] : this.#ordinary(part.text, index)));
     });
   }
 
@@ -251,7 +264,9 @@ export class TextTokenizer {
     const tokens: string[] = model!(preTokenizer ? preTokenizer(text, { section_index: index }) : [text]);
     if (!tokens.some((token) => this.#reserved.has(token))) return tokens;
     // Some models find a control token's spelling by themselves (a unigram lattice, `ignore_merges`): cut it in two.
-    return tokens.flatMap((token) => (this.#reserved.has(token) ? [token.slice(0, 1), token.slice(1)].flatMap((half) => model!([half]) as string[]) : [token]));
+    return tokens.flatMap((token) =>
+      this.#reserved.has(token) ? [token.slice(0, 1), token.slice(1)].flatMap((half) => model!([half]) as string[]) : [token],
+    );
   }
 
   #splitter(recognition: Recognition): readonly [AddedTokenSplitter, AddedTokenSplitter] {
@@ -270,6 +285,3 @@ export class TextTokenizer {
     return pair;
   }
 }
-
-/** Each marker that a template might read costs one rendering (CWE-407). */
-const MAXIMUM_READ_MARKERS = 8;

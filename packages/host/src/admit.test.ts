@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { cpSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { UnseenError, type ErrorCode } from "@unseen/core/errors.ts";
+import { needs, sharedPath } from "../../../tests/shared.ts";
 import { admitModel, prepareModel } from "./admit.ts";
 import { TINY_CONTEXT, TINY_FINGERPRINT, TINY_VOCABULARY, writeTinyModel } from "./tiny-model.fixture.ts";
 
@@ -74,4 +75,22 @@ test("missing and damaged files are named", async () => {
   mkdirSync(path("odd"));
   writeFileSync(join(path("odd"), "unseen.json"), JSON.stringify({ ...manifest, fingerprint: "../../etc/passwd" }));
   await refuses(admitModel(path("odd")), "CHECKPOINT_MALFORMED");
+});
+
+test("a directory is converted once, and again when it changed", needs("data/models/stories260K-hf"), async () => {
+  mkdirSync(path("stories"));
+  for (const name of ["config.json", "model.safetensors"])
+    cpSync(`${sharedPath("data/models/stories260K-hf")!}/${name}`, join(path("stories"), name));
+  writeFileSync(join(path("stories"), "unseen.json"), JSON.stringify({ ...manifest, vocabularySize: 512 }));
+  const home = path("home");
+  const prepare = async (): Promise<string> => (await prepareModel(await admitModel(path("stories")), { home })).file;
+  const file = await prepare();
+  assert.equal(file, join(home, "cache", "gguf", `${TINY_FINGERPRINT}.gguf`));
+  const made = statSync(file).mtimeMs;
+  assert.equal(await prepare(), file);
+  assert.equal(statSync(file).mtimeMs, made, "the second time it is taken from the cache");
+  const later = new Date(Date.now() + 5000);
+  utimesSync(join(path("stories"), "config.json"), later, later);
+  await prepare();
+  assert.notEqual(statSync(file).mtimeMs, made);
 });

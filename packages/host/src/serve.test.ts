@@ -206,9 +206,18 @@ describe("a host of a small random model", () => {
   });
 
   test("min_p keeps what vLLM keeps: the threshold is taken after temperature", async () => {
-    // At min_p = 1 only the best token is left, whatever the temperature.
-    const body = { prompt: PROMPT, max_tokens: 10, ignore_eos: true };
-    assert.deepEqual(await ids(url, { ...body, temperature: 2, min_p: 1, seed: 3 }), await ids(url, { ...body, temperature: 0 }));
+    const body = { prompt: PROMPT, max_tokens: 1, ignore_eos: true };
+    const { choices } = await answer(url, { ...body, temperature: 0, logprobs: 2 });
+    const [[best, first], [second, next]] = Object.entries(
+      (choices[0]!.logprobs as { top_logprobs: Record<string, number>[] }).top_logprobs[0]!,
+    ) as [[string, number], [string, number]];
+    const ratio = Math.exp((next - first) / 2);
+    const drawn = async (minimum: number): Promise<Set<string>> => {
+      const all = Array.from({ length: 60 }, (_, seed) => ids(url, { ...body, temperature: 2, min_p: minimum, seed }));
+      return new Set((await Promise.all(all)).map(([id]) => `token_id:${id}`));
+    };
+    assert.deepEqual(await drawn(ratio * 1.01), new Set([best]));
+    assert.deepEqual(await drawn(ratio * 0.99), new Set([best, second]));
   });
 
   test("a prefix is reused between equal salts only, and changes nothing", async () => {

@@ -4,8 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { after, test } from "node:test";
-import type { HostScript, ScriptedHost } from "../engines/scripted-host.ts";
-import { deciphered, modelOn, says, secret, startHost } from "../gateway/test-model.ts";
+import type { HostScript, ScriptedHost } from "../engines/scripted-host.fixture.ts";
+import { serveModel } from "../gateway/model.ts";
+import { deciphered, modelOn, says, secret, startHost } from "../gateway/test-model.fixture.ts";
+import { runChat } from "./chat.ts";
 import { chatLoop, type ChatLoopOptions } from "./chat-loop.ts";
 import { readCommand } from "./commands.ts";
 import { listIds } from "./wire-view.ts";
@@ -22,7 +24,10 @@ interface Terminal {
   until(words: string | RegExp): Promise<void>;
 }
 
-async function open(answer: HostScript["answer"] | string, options: Partial<ChatLoopOptions> & { contextLength?: number } = {}): Promise<Terminal> {
+async function open(
+  answer: HostScript["answer"] | string,
+  options: Partial<ChatLoopOptions> & { contextLength?: number } = {},
+): Promise<Terminal> {
   const host = await startHost(answer);
   hosts.push(host);
   const { contextLength = 4096, ...rest } = options;
@@ -48,7 +53,10 @@ test("a conversation: the answer is streamed and remembered, /reset forgets it, 
   await terminal.until("Hello there 🎉\n");
   terminal.type("And?\n");
   await terminal.until(/🎉\n.*🎉\n/s);
-  assert.equal(prompt(terminal), "<|bos|><|system|>Be kind.<|end|><|user|>Hi<|end|><|assistant|>Hello there 🎉<|end|><|user|>And?<|end|><|assistant|>");
+  assert.equal(
+    prompt(terminal),
+    "<|bos|><|system|>Be kind.<|end|><|user|>Hi<|end|><|assistant|>Hello there 🎉<|end|><|user|>And?<|end|><|assistant|>",
+  );
   terminal.type("/reset\n/system Be short.\nAgain\n");
   await terminal.until(/🎉\n.*🎉\n.*🎉\n/s);
   assert.equal(prompt(terminal), "<|bos|><|system|>Be short.<|end|><|user|>Again<|end|><|assistant|>");
@@ -144,4 +152,23 @@ test("/help lists every command, an unknown one is named, a path is a message", 
   for (const words of ["/system TEXT", "/save FILE", "Ctrl-C", "there is no /frob"]) assert.ok(terminal.shown().includes(words), words);
   assert.equal(readCommand("/etc/passwd is a file"), null);
   assert.deepEqual(readCommand(" /quit "), { name: "exit", rest: "" });
+});
+
+test("one question: streamed and shown, or silent with everything in the result", async () => {
+  const host = await startHost("Yes 🎉");
+  hosts.push(host);
+  const output = new PassThrough({ encoding: "utf8" });
+  let text = "";
+  output.on("data", (piece: string) => (text += piece));
+  const result = await runChat(serveModel(modelOn([host])), { message: "Hi", output, showWire: true });
+  assert.match(text, /^Yes 🎉\n {2}host saw/);
+  const { body } = host.completions[0]!;
+  assert.deepEqual(result?.hostSaw.prompt, body.prompt);
+  assert.deepEqual(
+    [result?.message, result?.answer, result?.promptTokens, result?.completionTokens],
+    ["Hi", "Yes 🎉", body.prompt.length, 9],
+  );
+  text = "";
+  await runChat(serveModel(modelOn([host])), { message: "Hi", output, silent: true });
+  assert.equal(text, "");
 });

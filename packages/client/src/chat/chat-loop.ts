@@ -6,20 +6,20 @@ import { explainSystemError, UnseenError } from "@unseen/core/errors.ts";
 import { writeFile } from "node:fs/promises";
 import { createInterface, type Interface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
-import { connectModel, serveModel, type GatewayModel } from "../gateway/model.ts";
+import { connectModel, serveModel, type GatewayModel, type ServedModel } from "../gateway/model.ts";
 import { commands, helpText, readCommand } from "./commands.ts";
 import { Conversation, type ChatSettings } from "./conversation.ts";
 import { WireView } from "./wire-view.ts";
 
 export interface ChatLoopOptions {
-  readonly model: GatewayModel;
+  readonly model: GatewayModel | ServedModel;
   readonly input: Readable;
   readonly output: Writable;
   /** Line editing, history and Ctrl-C; false for a pipe. */
   readonly terminal?: boolean;
   /** ANSI colours. */
   readonly colour?: boolean;
-  readonly system?: string;
+  readonly system?: string | undefined;
   readonly settings?: ChatSettings;
   /** Shows beside each message what the host saw of it. */
   readonly showWire?: boolean;
@@ -32,7 +32,7 @@ const FENCE = '"""';
  * @throws UnseenError when no host can be reached or it serves another model.
  */
 export async function chatLoop(options: ChatLoopOptions): Promise<void> {
-  const served = serveModel(options.model);
+  const served = "blind" in options.model ? options.model : serveModel(options.model);
   await connectModel(served);
   const session = new ChatSession(options, new Conversation(served, options.settings ?? {}, options.system));
   await session.run();
@@ -50,7 +50,13 @@ class ChatSession {
     this.#conversation = conversation;
     this.#showWire = options.showWire ?? false;
     const { input, output, terminal = false } = options;
-    this.#reader = createInterface({ input, output: terminal ? output : undefined, terminal, prompt: terminal ? this.#paint("1", "you › ") : "", historySize: 1000 });
+    this.#reader = createInterface({
+      input,
+      output: terminal ? output : undefined,
+      terminal,
+      prompt: terminal ? this.#paint("1", "you › ") : "",
+      historySize: 1000,
+    });
     this.#reader.on("SIGINT", () => this.#interrupt());
   }
 
@@ -111,7 +117,9 @@ class ChatSession {
     if (!file) return this.#note("say where: /save FILE");
     try {
       // The text in clear exists on this side alone; it is nobody else's to read (CWE-732).
-      await writeFile(file, `${JSON.stringify({ model: this.#options.model.id, messages: this.#conversation.turns }, null, 2)}\n`, { mode: 0o600 });
+      await writeFile(file, `${JSON.stringify({ model: this.#options.model.id, messages: this.#conversation.turns }, null, 2)}\n`, {
+        mode: 0o600,
+      });
       this.#note(`saved to ${file}.`);
     } catch (error) {
       this.#fail(explainSystemError(error, file));
@@ -175,8 +183,8 @@ class ChatSession {
   }
 }
 
-/** A hostile host can make the answer spell terminal commands (CWE-150); line breaks and tabs stay. */
-function withoutControls(text: string): string {
+/** Text of a model as it may be shown in a terminal: a hostile host can make it spell terminal commands (CWE-150). Line breaks and tabs stay. */
+export function withoutControls(text: string): string {
   // oxlint-disable-next-line no-control-regex -- removing control characters is the point
   return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "");
 }

@@ -23,7 +23,11 @@ export const commands: readonly Command[] = [
 export function helpText(): string {
   const width = Math.max(...commands.map((command) => command.usage.length));
   const lines = commands.map((command) => `  ${command.usage.padEnd(width)}  ${command.meaning}`);
-  return [...lines, `  ${'"""'.padEnd(width)}  begin and end a message of several lines`, `  ${"Ctrl-C".padEnd(width)}  stop the answer`].join("\n");
+  return [
+    ...lines,
+    `  ${'"""'.padEnd(width)}  begin and end a message of several lines`,
+    `  ${"Ctrl-C".padEnd(width)}  stop the answer`,
+  ].join("\n");
 }
 
 /** Splits `/name rest`; null when the line is a message. A path or a double slash is one too. */

@@ -20,6 +20,16 @@ export class WireView {
     else this.#received.push(...event.ids);
   };
 
+  /** All ids that hosts received, in order. */
+  get sent(): number[] {
+    return this.#sent.flat();
+  }
+
+  /** All ids that hosts sent. */
+  get received(): readonly number[] {
+    return this.#received;
+  }
+
   /** Lines for the terminal: the prompt as the host received it, and the answer as it sent it. */
   lines(): string[] {
     const sent = this.#sent.map((ids) => `  host saw   ${listIds(ids)}`);

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { END, FINGERPRINT, hostModel, modelOn, secret, startHost, testCipher, VOCABULARY } from "../gateway/test-model.ts";
+import { END, FINGERPRINT, hostModel, modelOn, secret, startHost, testCipher, VOCABULARY } from "../gateway/test-model.fixture.ts";
 import { serveModel } from "../gateway/model.ts";
 import type { WireEvent } from "./blind.ts";
 import type { GenerateRequest, GeneratedChunk } from "./engine.ts";
-import type { HostScript, ScriptedHost } from "./scripted-host.ts";
+import type { HostScript, ScriptedHost } from "./scripted-host.fixture.ts";
 
 const hosts: ScriptedHost[] = [];
 after(() => Promise.all(hosts.map((host) => host.close())));
@@ -15,10 +15,23 @@ async function host(answer: HostScript["answer"] | string, changes: Partial<Host
   return started;
 }
 
-const request: GenerateRequest = { prompt: [72, 105], maximumTokens: 50, temperature: 0, topP: 1, presencePenalty: 0, frequencyPenalty: 0, stopTokenIds: [END], cacheSalt: "salt" };
+const request: GenerateRequest = {
+  prompt: [72, 105],
+  maximumTokens: 50,
+  temperature: 0,
+  topP: 1,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  stopTokenIds: [END],
+  cacheSalt: "salt",
+};
 const plain = (text: string): number[] => [...Buffer.from(text)];
 
-async function generate(on: readonly ScriptedHost[], changes: Partial<GenerateRequest> = {}, silence = 5_000): Promise<{ chunks: GeneratedChunk[]; ids: number[]; wire: WireEvent[]; resumes: number }> {
+async function generate(
+  on: readonly ScriptedHost[],
+  changes: Partial<GenerateRequest> = {},
+  silence = 5_000,
+): Promise<{ chunks: GeneratedChunk[]; ids: number[]; wire: WireEvent[]; resumes: number }> {
   const { blind } = serveModel(modelOn(on, { silence }));
   const chunks: GeneratedChunk[] = [];
   const wire: WireEvent[] = [];
@@ -28,7 +41,8 @@ async function generate(on: readonly ScriptedHost[], changes: Partial<GenerateRe
   return { chunks, ids: chunks.flatMap((chunk) => chunk.ids), wire, resumes };
 }
 
-const withCode = (code: string) => (error: { code?: string; message: string }) => error.code === code || assert.fail(`${error.code}: ${error.message}`);
+const withCode = (code: string) => (error: { code?: string; message: string }) =>
+  error.code === code || assert.fail(`${error.code}: ${error.message}`);
 
 test("every id is enciphered on its way out and deciphered on its way in", async () => {
   const logprobs = { tokens: ["x"], token_logprobs: [-0.1], top_logprobs: [Object.fromEntries([[`token_id:${testCipher.encipher([65])[0]}`, -0.1], [`token_id:${testCipher.encipher([66])[0]}`, -2]])] }; // prettier-ignore
@@ -130,6 +144,9 @@ test("cache salts are stable for one user, different for two, and fresh in each 
 test("connecting reports the smallest context and fails only when no host answers", async () => {
   const small = await host("x", { models: [{ ...hostModel, max_model_len: 100 }] });
   const loading = await host("x", { modelsStatus: 503 });
-  assert.equal(await serveModel(modelOn([await host("x"), small, loading])).blind.connect(), 100);
+  const served = serveModel(modelOn([await host("x"), small, loading]));
+  assert.equal(served.contextLength, 4096);
+  await served.blind.connect();
+  assert.equal(served.contextLength, 100);
   await assert.rejects(serveModel(modelOn([loading])).blind.connect(), withCode("HOST_LOADING"));
 });

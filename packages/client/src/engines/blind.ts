@@ -35,7 +35,9 @@ interface Host {
   active: number;
   /** Milliseconds since the epoch; a host that failed just now is asked last. */
   failedAt: number;
+  /** What it serves, once asked; forgotten after a failure. */
   model: Promise<HostModel> | null;
+  identified: boolean;
 }
 
 /** How long a failed host goes to the end of the queue. */
@@ -52,11 +54,12 @@ export class BlindEngine {
   readonly #cipher: TokenCipher;
   readonly #hosts: Host[];
   readonly #saltKey = randomBytes(32);
+  #contextLength = Infinity;
 
   constructor(identity: ModelIdentity, cipher: TokenCipher, engines: readonly Engine[]) {
     this.#identity = identity;
     this.#cipher = cipher;
-    this.#hosts = engines.map((engine) => ({ engine, active: 0, failedAt: 0, model: null }));
+    this.#hosts = engines.map((engine) => ({ engine, active: 0, failedAt: 0, model: null, identified: false }));
   }
 
   /** An unguessable cache salt that stays the same for one user during this run, so that their own prefixes stay cached. */
@@ -64,19 +67,30 @@ export class BlindEngine {
     return createHmac("sha256", this.#saltKey).update(user).digest("base64url");
   }
 
+  /** Tokens of prompt and answer that every host seen so far offers; Infinity where none says. */
+  get contextLength(): number {
+    return this.#contextLength;
+  }
+
+  /** Waits until at least one host is known, so that {@link contextLength} is. @throws UnseenError as {@link connect}. */
+  async ready(): Promise<void> {
+    if (!this.#hosts.some((host) => host.identified)) await this.connect();
+  }
+
   /**
    * Asks every host what it serves.
-   * @returns The smallest context that any answering host offers, or null where none says.
    * @throws UnseenError BUNDLE_MISMATCH when any host serves another model; otherwise the last failure when no host answers.
    */
-  async connect(): Promise<number | null> {
+  async connect(): Promise<void> {
     const results = await Promise.allSettled(this.#hosts.map((host) => this.#identify(host)));
     const failures = results.flatMap((result) => (result.status === "rejected" ? [result.reason as unknown] : []));
     const mismatch = failures.find((error) => UnseenError.isInstance(error) && error.code === "BUNDLE_MISMATCH");
     if (mismatch) throw mismatch;
-    if (failures.length === results.length) throw failures.at(-1) ?? new UnseenError("HOST_UNREACHABLE", `model ${this.#identity.name} has no host.`, { hint: "Give one with --host URL." });
-    const contexts = results.flatMap((result) => (result.status === "fulfilled" && result.value.contextLength ? [result.value.contextLength] : []));
-    return contexts.length ? Math.min(...contexts) : null;
+    if (failures.length === results.length)
+      throw (
+        failures.at(-1) ??
+        new UnseenError("HOST_UNREACHABLE", `model ${this.#identity.name} has no host.`, { hint: "Give one with --host URL." })
+      );
   }
 
   /**
@@ -101,7 +115,10 @@ export class BlindEngine {
         const prompt = this.#cipher.encipher([...request.prompt, ...received]);
         const remaining = request.maximumTokens - received.length;
         options.onWire?.({ host: host.engine.url, direction: "sent", ids: prompt });
-        for await (const chunk of host.engine.generate({ ...enciphered, model: model.id, prompt, maximumTokens: remaining }, options.signal)) {
+        for await (const chunk of host.engine.generate(
+          { ...enciphered, model: model.id, prompt, maximumTokens: remaining },
+          options.signal,
+        )) {
           options.onWire?.({ host: host.engine.url, direction: "received", ids: chunk.ids });
           const plain = limit(this.#decipher(chunk, host.engine.url), request.maximumTokens - received.length);
           received.push(...plain.ids);
@@ -127,7 +144,9 @@ export class BlindEngine {
   /** The least busy host first, hosts that failed just now last; a single host twice. */
   #order(): Host[] {
     const recently = Date.now() - PENALTY;
-    const order = this.#hosts.toSorted((one, other) => Number(one.failedAt > recently) - Number(other.failedAt > recently) || one.active - other.active);
+    const order = this.#hosts.toSorted(
+      (one, other) => Number(one.failedAt > recently) - Number(other.failedAt > recently) || one.active - other.active,
+    );
     return order.length === 1 ? [...order, ...order] : order;
   }
 
@@ -136,20 +155,37 @@ export class BlindEngine {
     if (host.model) return host.model;
     const found = host.engine.probe().then((facts) => this.#recognise(host.engine.url, facts.models));
     host.model = found;
-    found.catch(() => {
+    const settle = (model: HostModel): void => {
+      host.identified = true;
+      this.#contextLength = Math.min(this.#contextLength, model.contextLength ?? Infinity);
+    };
+    const forget = (): void => {
       if (host.model === found) host.model = null;
-    });
+    };
+    found.then(settle, forget);
     return found;
   }
 
   #recognise(url: string, models: readonly HostModel[]): HostModel {
     const { name, fingerprint, vocabularySize } = this.#identity;
-    const model = models.find((candidate) => candidate.fingerprint === fingerprint) ?? (models.length === 1 && models[0]?.fingerprint === undefined ? models[0] : models.find((candidate) => candidate.id === name && candidate.fingerprint === undefined));
+    // Engines that are not ours state no fingerprint: their only model, or the one of our name, must be it.
+    const unnamed = models.filter((candidate) => candidate.fingerprint === undefined);
+    const model =
+      models.find((candidate) => candidate.fingerprint === fingerprint) ??
+      (models.length === 1 ? unnamed[0] : unnamed.find((candidate) => candidate.id === name));
     if (model && (model.vocabularySize ?? vocabularySize) === vocabularySize) return model;
-    const offered = models.map((candidate) => candidate.fingerprint?.slice(0, 8) ?? "without a fingerprint").slice(0, 4).join(", ") || "nothing";
-    throw new UnseenError("BUNDLE_MISMATCH", `the host at ${url} serves another encrypted model: expected ${fingerprint.slice(0, 8)}, got ${offered}.`, {
-      hint: `Serve the directory that was encrypted as ${name}, or choose the bundle of the model that is served there.`,
-    });
+    const offered =
+      models
+        .map((candidate) => candidate.fingerprint?.slice(0, 8) ?? "without a fingerprint")
+        .slice(0, 4)
+        .join(", ") || "nothing";
+    throw new UnseenError(
+      "BUNDLE_MISMATCH",
+      `the host at ${url} serves another encrypted model: expected ${fingerprint.slice(0, 8)}, got ${offered}.`,
+      {
+        hint: `Serve the directory that was encrypted as ${name}, or choose the bundle of the model that is served there.`,
+      },
+    );
   }
 
   #encipherFixed(request: GenerateRequest): GenerateRequest {
@@ -166,10 +202,14 @@ export class BlindEngine {
       const plain = ({ id, logprob }: Alternative): Alternative => ({ id: this.#cipher.decipher([id])[0]!, logprob });
       return { ...chunk, ids, logprobs: chunk.logprobs.map((line) => ({ ...plain(line), top: line.top.map(plain) })) };
     } catch (cause) {
-      throw new UnseenError("HOST_PROTOCOL", `the host at ${url} sent a token id outside the vocabulary of ${this.#identity.vocabularySize}.`, {
-        hint: "It serves another model or is faulty.",
-        cause,
-      });
+      throw new UnseenError(
+        "HOST_PROTOCOL",
+        `the host at ${url} sent a token id outside the vocabulary of ${this.#identity.vocabularySize}.`,
+        {
+          hint: "It serves another model or is faulty.",
+          cause,
+        },
+      );
     }
   }
 }

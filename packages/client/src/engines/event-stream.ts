@@ -42,5 +42,8 @@ function decode(decoder: TextDecoder, bytes: Uint8Array): string {
 }
 
 function malformed(what: string, cause?: unknown): UnseenError {
-  return new UnseenError("HOST_PROTOCOL", `the host's event stream holds ${what}.`, { hint: "Check that the address is a token server's.", cause });
+  return new UnseenError("HOST_PROTOCOL", `the host's event stream holds ${what}.`, {
+    hint: "Check that the address is a token server's.",
+    cause,
+  });
 }

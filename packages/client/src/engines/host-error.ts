@@ -11,13 +11,20 @@ const MAXIMUM_QUOTE = 200;
 
 /** The error for an HTTP status other than 2xx. */
 export async function refusal(url: string, response: Response): Promise<UnseenError> {
-  const quote = await hostMessage(response);
+  const body = await errorBody(response);
+  const crash = engineCrash(url, body);
+  if (crash) return crash;
+  const quote = quoteHost(body);
   const said = quote ? `: ${quote}` : "";
   switch (response.status) {
     case 429:
-      return new UnseenError("OVERLOADED", `the host at ${url} has a full queue${said}.`, { hint: "Try again in a moment, or add a host." });
+      return new UnseenError("OVERLOADED", `the host at ${url} has a full queue${said}.`, {
+        hint: "Try again in a moment, or add a host.",
+      });
     case 503:
-      return new UnseenError("HOST_LOADING", `the host at ${url} is not ready yet${said}.`, { hint: "Wait until its /health answers 200." });
+      return new UnseenError("HOST_LOADING", `the host at ${url} is not ready yet${said}.`, {
+        hint: "Wait until its /health answers 200.",
+      });
     case 401:
     case 403:
       return new UnseenError("HOST_REFUSED", `the host at ${url} wants another API key (status ${response.status}).`, {
@@ -28,8 +35,28 @@ export async function refusal(url: string, response: Response): Promise<UnseenEr
         hint: "Check the address: it is the server's root, without /v1.",
       });
     default:
-      return new UnseenError("HOST_REFUSED", `the host at ${url} answered with status ${response.status}${said}.`, { hint: "See the host's log." });
+      return new UnseenError("HOST_REFUSED", `the host at ${url} answered with status ${response.status}${said}.`, {
+        hint: "See the host's log.",
+      });
   }
+}
+
+/** The error for an error event in mid-answer. */
+export function failure(url: string, body: unknown): UnseenError {
+  const quote = quoteHost(body) || "no reason given";
+  return (
+    engineCrash(url, body) ??
+    new UnseenError("HOST_REFUSED", `the host at ${url} failed in mid-answer: ${quote}.`, { hint: "See the host's log." })
+  );
+}
+
+/** Our own host says so when its inference engine's process ended; it restarts it. */
+function engineCrash(url: string, body: unknown): UnseenError | null {
+  const { error } = (body ?? {}) as { error?: { code?: unknown } | null };
+  if (error?.code !== "ENGINE_CRASHED") return null;
+  return new UnseenError("ENGINE_CRASHED", `the inference engine of the host at ${url} crashed; it is being restarted.`, {
+    hint: "Try again in a moment, or add a host.",
+  });
 }
 
 /** Names the failure of a connection; a host's or caller's own error passes unchanged. */
@@ -37,7 +64,10 @@ export function connectionError(url: string, error: unknown): unknown {
   if (UnseenError.isInstance(error)) return error;
   const code = (error as { cause?: { code?: string } } | null)?.cause?.code;
   if (code === "ECONNRESET" || code === "UND_ERR_SOCKET" || code === "UND_ERR_RES_CONTENT_LENGTH_MISMATCH") {
-    return new UnseenError("HOST_UNREACHABLE", `the host at ${url} closed the connection.`, { hint: "See the host's log; it may be restarting.", cause: error });
+    return new UnseenError("HOST_UNREACHABLE", `the host at ${url} closed the connection.`, {
+      hint: "See the host's log; it may be restarting.",
+      cause: error,
+    });
   }
   return new UnseenError("HOST_UNREACHABLE", `no host answers at ${url}${code ? ` (${code})` : ""}.`, {
     hint: "Start it with `unseen serve DIR`, or correct the address.",
@@ -53,7 +83,9 @@ export async function readJson(url: string, response: Response): Promise<unknown
   } catch {
     // Falls through: the parser's message would quote the answer.
   }
-  throw new UnseenError("HOST_PROTOCOL", `the host at ${url} did not answer with JSON.`, { hint: "Check that the address is a token server's." });
+  throw new UnseenError("HOST_PROTOCOL", `the host at ${url} did not answer with JSON.`, {
+    hint: "Check that the address is a token server's.",
+  });
 }
 
 async function readLimited(response: Response): Promise<string | null> {
@@ -67,17 +99,16 @@ async function readLimited(response: Response): Promise<string | null> {
   return Buffer.concat(parts).toString("utf8");
 }
 
-async function hostMessage(response: Response): Promise<string> {
+async function errorBody(response: Response): Promise<unknown> {
   try {
-    const text = await readLimited(response);
-    return quoteHost(JSON.parse(text ?? "null"));
+    return JSON.parse((await readLimited(response)) ?? "null") as unknown;
   } catch {
-    return "";
+    return null;
   }
 }
 
 /** The message of an OpenAI-shaped error body, made safe for a terminal (CWE-150); empty where there is none. */
-export function quoteHost(body: unknown): string {
+function quoteHost(body: unknown): string {
   const outer = body as { error?: { message?: unknown } | string; message?: unknown } | null;
   const inner = typeof outer?.error === "object" ? outer.error?.message : (outer?.error ?? outer?.message);
   if (typeof inner !== "string") return "";

@@ -1,16 +1,26 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { GenerateRequest, GeneratedChunk } from "./engine.ts";
-import { ScriptedHost, type Step } from "./scripted-host.ts";
+import { ScriptedHost, type Step } from "./scripted-host.fixture.ts";
 import { completionBody, VllmEngine } from "./vllm.ts";
 
-const request: GenerateRequest = { prompt: [5, 6, 7], maximumTokens: 10, temperature: 0, topP: 1, presencePenalty: 0, frequencyPenalty: 0, stopTokenIds: [2], cacheSalt: "salt" };
+const request: GenerateRequest = {
+  prompt: [5, 6, 7],
+  maximumTokens: 10,
+  temperature: 0,
+  topP: 1,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  stopTokenIds: [2],
+  cacheSalt: "salt",
+};
 
 async function read(steps: readonly Step[], changes: Partial<GenerateRequest> = {}, silence = 5_000): Promise<GeneratedChunk[]> {
   const host = await ScriptedHost.start({ answer: () => steps });
   try {
     const chunks: GeneratedChunk[] = [];
-    for await (const chunk of new VllmEngine({ url: host.url, silence }).generate({ ...request, ...changes }, AbortSignal.timeout(10_000))) chunks.push(chunk);
+    for await (const chunk of new VllmEngine({ url: host.url, silence }).generate({ ...request, ...changes }, AbortSignal.timeout(10_000)))
+      chunks.push(chunk);
     return chunks;
   } finally {
     await host.close();
@@ -27,7 +37,14 @@ function rejectsWith(promise: Promise<unknown>, code: string, words: RegExp = /.
 }
 
 test("ids and the reason of the end come through; usage chunks and comments do not disturb", async () => {
-  const steps: Step[] = [{ raw: ": queued\n\n" }, { ids: [1] }, { ids: [] }, { ids: [2, 3] }, { raw: 'data: {"choices":[],"usage":{"prompt_tokens":3}}\n\n' }, { ids: [4], finish: "length" }];
+  const steps: Step[] = [
+    { raw: ": queued\n\n" },
+    { ids: [1] },
+    { ids: [] },
+    { ids: [2, 3] },
+    { raw: 'data: {"choices":[],"usage":{"prompt_tokens":3}}\n\n' },
+    { ids: [4], finish: "length" },
+  ];
   const chunks = await read(steps);
   assert.deepEqual(
     chunks.flatMap((chunk) => chunk.ids),
@@ -37,7 +54,11 @@ test("ids and the reason of the end come through; usage chunks and comments do n
 });
 
 test("log-probabilities are read from token_id names and sorted, the chosen token beside them", async () => {
-  const logprobs = { tokens: ["token_id:9"], token_logprobs: [-1.5], top_logprobs: [{ "token_id:9": -1.5, "token_id:4": -0.5, "token_id:11": -3 }] };
+  const logprobs = {
+    tokens: ["token_id:9"],
+    token_logprobs: [-1.5],
+    top_logprobs: [{ "token_id:9": -1.5, "token_id:4": -0.5, "token_id:11": -3 }],
+  };
   const [chunk] = await read([{ ids: [9], logprobs, finish: "stop" }], { logprobs: 2 });
   assert.deepEqual(chunk?.logprobs, [{ id: 9, logprob: -1.5, top: [{ id: 4, logprob: -0.5 }, { id: 9, logprob: -1.5 }] }]); // prettier-ignore
 });
@@ -71,7 +92,11 @@ for (const [status, code, words] of statuses) {
 }
 
 test("an error event in mid-answer is HOST_REFUSED, and the host's words cannot steer the terminal", () =>
-  rejectsWith(read([{ ids: [1] }, { raw: `data: ${JSON.stringify({ error: { message: "out of\u001b[2J\nmemory" } })}\n\n` }]), "HOST_REFUSED", /out of \[2J memory/));
+  rejectsWith(
+    read([{ ids: [1] }, { raw: `data: ${JSON.stringify({ error: { message: "out of\u001b[2J\nmemory" } })}\n\n` }]),
+    "HOST_REFUSED",
+    /out of \[2J memory/,
+  ));
 
 test("a host that goes silent is HOST_TIMEOUT", () => rejectsWith(read([{ ids: [1] }, "hang"], {}, 80), "HOST_TIMEOUT", /0\.08 s/));
 
@@ -110,25 +135,28 @@ test("probing reads names, contexts and fingerprints, and tolerates engines that
 });
 
 test("the body holds the fields of vLLM's dialect and neutral values for what was not chosen", () => {
-  assert.deepEqual(completionBody({ ...request, model: "m", seed: 4, topK: 7, logitBias: new Map([[3, -5]]), logprobs: 0, ignoreEnd: true }), {
-    model: "m",
-    prompt: [5, 6, 7],
-    max_tokens: 10,
-    temperature: 0,
-    top_p: 1,
-    top_k: 7,
-    min_p: 0,
-    presence_penalty: 0,
-    frequency_penalty: 0,
-    repetition_penalty: 1,
-    seed: 4,
-    stop_token_ids: [2],
-    ignore_eos: true,
-    logit_bias: { 3: -5 },
-    logprobs: 1,
-    return_tokens_as_token_ids: true,
-    stream: true,
-    return_token_ids: true,
-    cache_salt: "salt",
-  });
+  assert.deepEqual(
+    completionBody({ ...request, model: "m", seed: 4, topK: 7, logitBias: new Map([[3, -5]]), logprobs: 0, ignoreEnd: true }),
+    {
+      model: "m",
+      prompt: [5, 6, 7],
+      max_tokens: 10,
+      temperature: 0,
+      top_p: 1,
+      top_k: 7,
+      min_p: 0,
+      presence_penalty: 0,
+      frequency_penalty: 0,
+      repetition_penalty: 1,
+      seed: 4,
+      stop_token_ids: [2],
+      ignore_eos: true,
+      logit_bias: { 3: -5 },
+      logprobs: 1,
+      return_tokens_as_token_ids: true,
+      stream: true,
+      return_token_ids: true,
+      cache_salt: "salt",
+    },
+  );
 });

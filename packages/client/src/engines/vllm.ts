@@ -6,7 +6,7 @@ import { UnseenError } from "@unseen/core/errors.ts";
 import { z } from "zod";
 import type { Alternative, Engine, GenerateRequest, GeneratedChunk, HostFacts, TokenLogprob } from "./engine.ts";
 import { readEvents } from "./event-stream.ts";
-import { connectionError, quoteHost, readJson, refusal } from "./host-error.ts";
+import { connectionError, failure, readJson, refusal } from "./host-error.ts";
 import { Watchdog } from "./watchdog.ts";
 
 export interface VllmOptions {
@@ -20,6 +20,8 @@ export interface VllmOptions {
 /** Long enough to read a long prompt on a slow machine before the first token. */
 const DEFAULT_SILENCE = 120_000;
 const PROBE_TIMEOUT = 10_000;
+/** What OpenAI writes for "practically impossible"; stands for the null that JSON makes of minus infinity. */
+const LEAST_LOGPROB = -9999;
 
 const identifier = z.int().nonnegative();
 
@@ -36,6 +38,12 @@ const modelList = z.object({
     .max(10_000),
 });
 
+const logprobLists = z.object({
+  tokens: z.array(z.string()),
+  token_logprobs: z.array(z.number().nullable()),
+  top_logprobs: z.array(z.record(z.string(), z.number()).nullable()).nullish(),
+});
+
 const chunk = z.object({
   error: z.unknown().optional(),
   choices: z
@@ -44,13 +52,7 @@ const chunk = z.object({
         text: z.string().nullish(),
         token_ids: z.array(identifier).nullish(),
         finish_reason: z.string().nullish(),
-        logprobs: z
-          .object({
-            tokens: z.array(z.string()),
-            token_logprobs: z.array(z.number().nullable()),
-            top_logprobs: z.array(z.record(z.string(), z.number()).nullable()).nullish(),
-          })
-          .nullish(),
+        logprobs: logprobLists.nullish(),
       }),
     )
     .nullish(),
@@ -109,7 +111,9 @@ export class VllmEngine implements Engine {
         if (piece) yield piece;
         if (piece?.finishReason) return;
       }
-      throw new UnseenError("HOST_PROTOCOL", `the host at ${this.url} ended in mid-answer.`, { hint: "See the host's log; it may be restarting." });
+      throw new UnseenError("HOST_PROTOCOL", `the host at ${this.url} ended in mid-answer.`, {
+        hint: "See the host's log; it may be restarting.",
+      });
     } catch (error) {
       if (signal.aborted) throw error;
       throw connectionError(this.url, error);
@@ -129,9 +133,7 @@ export class VllmEngine implements Engine {
     }
     const parsed = chunk.safeParse(value);
     if (!parsed.success) throw this.#violation("an event has another form");
-    if (parsed.data.error) {
-      throw new UnseenError("HOST_REFUSED", `the host at ${this.url} failed in mid-answer: ${quoteHost(parsed.data) || "no reason given"}.`, { hint: "See the host's log." });
-    }
+    if (parsed.data.error) throw failure(this.url, parsed.data);
     const choice = parsed.data.choices?.[0];
     if (!choice) return null;
     if (!choice.token_ids && choice.text) {
@@ -146,7 +148,7 @@ export class VllmEngine implements Engine {
     return { ids, ...(lines ? { logprobs: lines } : {}), ...(finishReason ? { finishReason } : {}) };
   }
 
-  #readLogprobs(ids: readonly number[], given: { token_logprobs: (number | null)[]; top_logprobs?: (Record<string, number> | null)[] | null | undefined } | null | undefined, count: number): TokenLogprob[] {
+  #readLogprobs(ids: readonly number[], given: z.output<typeof logprobLists> | null | undefined, count: number): TokenLogprob[] {
     if (!given || given.token_logprobs.length < ids.length) throw this.#violation("log-probabilities are missing");
     return ids.map((id, index) => {
       const top: Alternative[] = [];
@@ -156,7 +158,7 @@ export class VllmEngine implements Engine {
         top.push({ id: Number(match[1]), logprob });
       }
       top.sort((one, other) => other.logprob - one.logprob);
-      return { id, logprob: given.token_logprobs[index] ?? 0, top: top.slice(0, count) };
+      return { id, logprob: given.token_logprobs[index] ?? LEAST_LOGPROB, top: top.slice(0, count) };
     });
   }
 

@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import { request as httpRequest } from "node:http";
 import { after, test } from "node:test";
-import type { ScriptedHost } from "../engines/scripted-host.ts";
+import type { ScriptedHost } from "../engines/scripted-host.fixture.ts";
 import type { LogEntry } from "./exchange.ts";
 import { createGateway } from "./gateway.ts";
 import { startGateway } from "./serve.ts";
-import { hostModel, modelOn, says, secret, startHost } from "./test-model.ts";
+import { hostModel, modelOn, says, secret, startHost } from "./test-model.fixture.ts";
 
 const hosts: ScriptedHost[] = [];
 after(() => Promise.all(hosts.map((host) => host.close())));
@@ -34,17 +34,33 @@ test("a key is demanded when one is set; without one any is accepted; health nee
   assert.equal((await locked.request("http://localhost/v1/models", { headers: { authorization: "Bearer sk-right" } })).status, 200);
   assert.equal((await locked.request("http://localhost/metrics")).status, 401);
   assert.equal((await locked.request("http://localhost/health")).status, 200);
-  assert.equal((await createGateway({ models }).request("http://localhost/v1/models", { headers: { authorization: "Bearer whatever" } })).status, 200);
+  assert.equal(
+    (await createGateway({ models }).request("http://localhost/v1/models", { headers: { authorization: "Bearer whatever" } })).status,
+    200,
+  );
 });
 
 test("a foreign Host header is refused, as DNS rebinding sends it", async () => {
   const models = [modelOn([await newHost("ok")])];
   const gateway = createGateway({ models });
-  for (const [name, status] of [["evil.example", 403], ["localhost:8800", 200], ["127.0.0.1:8800", 200], ["[::1]:8800", 200], ["localhost.evil.example", 403]] as const) {
+  for (const [name, status] of [
+    ["evil.example", 403],
+    ["localhost:8800", 200],
+    ["127.0.0.1:8800", 200],
+    ["[::1]:8800", 200],
+    ["localhost.evil.example", 403],
+  ] as const) {
     assert.equal((await gateway.request("http://x/v1/models", { headers: { host: name } })).status, status, name);
   }
-  assert.equal((await createGateway({ models, hostNames: ["gateway.lan"] }).request("http://x/v1/models", { headers: { host: "gateway.lan" } })).status, 200);
-  assert.equal((await createGateway({ models, hostNames: null }).request("http://x/v1/models", { headers: { host: "anything" } })).status, 200);
+  assert.equal(
+    (await createGateway({ models, hostNames: ["gateway.lan"] }).request("http://x/v1/models", { headers: { host: "gateway.lan" } }))
+      .status,
+    200,
+  );
+  assert.equal(
+    (await createGateway({ models, hostNames: null }).request("http://x/v1/models", { headers: { host: "anything" } })).status,
+    200,
+  );
 });
 
 test("web pages may not call unless their origin is allowed; then they get CORS headers", async () => {
@@ -55,7 +71,10 @@ test("web pages may not call unless their origin is allowed; then they get CORS 
   assert.equal(closed.headers.get("access-control-allow-origin"), null);
   assert.equal(host.completions.length, 0);
   const open = createGateway({ models, origins: ["https://ui.example"], apiKey: "k" });
-  const preflight = await open.request(path, { method: "OPTIONS", headers: { origin: "https://ui.example", "access-control-request-method": "POST", "access-control-request-headers": "authorization" } });
+  const preflight = await open.request(path, {
+    method: "OPTIONS",
+    headers: { origin: "https://ui.example", "access-control-request-method": "POST", "access-control-request-headers": "authorization" },
+  });
   assert.equal(preflight.headers.get("access-control-allow-origin"), "https://ui.example");
   const response = await open.request(path, chat({}, { origin: "https://ui.example", authorization: "Bearer k" }));
   assert.deepEqual([response.status, response.headers.get("access-control-allow-origin")], [200, "https://ui.example"]);
@@ -63,7 +82,11 @@ test("web pages may not call unless their origin is allowed; then they get CORS 
 
 test("a huge body, a body that is not JSON and an unknown path each get an OpenAI error", async () => {
   const gateway = createGateway({ models: [modelOn([await newHost("ok")])] });
-  const huge = await gateway.request(path, { method: "POST", body: "x".repeat(17 * 1024 * 1024), headers: { "content-length": String(17 * 1024 * 1024) } });
+  const huge = await gateway.request(path, {
+    method: "POST",
+    body: "x".repeat(17 * 1024 * 1024),
+    headers: { "content-length": String(17 * 1024 * 1024) },
+  });
   assert.deepEqual([huge.status, ((await huge.json()) as { error: { code: string } }).error.code], [413, "request_too_large"]);
   const broken = await gateway.request(path, { method: "POST", body: "{oops" });
   assert.deepEqual([broken.status, ((await broken.json()) as { error: { type: string } }).error.type], [400, "invalid_request_error"]);
@@ -78,8 +101,23 @@ const allowed: Record<string, (value: unknown) => boolean> = {
   stop_token_ids: isIds,
   cache_salt: (value) => typeof value === "string" && /^[\w-]{43}$/.test(value),
   logit_bias: (value) => Object.entries(value as object).every(([id, bias]) => /^\d+$/.test(id) && typeof bias === "number"),
-  ...Object.fromEntries(["max_tokens", "temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty", "repetition_penalty", "seed", "logprobs"].map((name) => [name, (value: unknown) => typeof value === "number"])),
-  ...Object.fromEntries(["stream", "return_token_ids", "return_tokens_as_token_ids", "ignore_eos"].map((name) => [name, (value: unknown) => value === true])),
+  ...Object.fromEntries(
+    [
+      "max_tokens",
+      "temperature",
+      "top_p",
+      "top_k",
+      "min_p",
+      "presence_penalty",
+      "frequency_penalty",
+      "repetition_penalty",
+      "seed",
+      "logprobs",
+    ].map((name) => [name, (value: unknown) => typeof value === "number"]),
+  ),
+  ...Object.fromEntries(
+    ["stream", "return_token_ids", "return_tokens_as_token_ids", "ignore_eos"].map((name) => [name, (value: unknown) => value === true]),
+  ),
 };
 function isIds(value: unknown): boolean {
   return Array.isArray(value) && value.every((id) => Number.isInteger(id) && id >= 0 && id < 300);
@@ -92,8 +130,30 @@ test("a host receives numbers under allowed names and not one word, whatever a r
   const gateway = createGateway({ models, log: (entry) => logs.push(entry) });
   const parameters = { type: "object", properties: { Alexandria: { type: "string", pattern: "^library" } } };
   const requests: [string, object][] = [
-    ["/v1/chat/completions", { stop: ["Alexandria", "library"], user: "alice", metadata: { topic: "Alexandria" }, tools: [{ type: "function", function: { name: "look_up", description: "Alexandria", parameters } }], seed: 1, n: 2, logit_bias: { "65": 1 } }],
-    ["/v1/chat/completions", { response_format: { type: "json_schema", json_schema: { name: "library", schema: parameters } }, chat_template_kwargs: { topic: "Alexandria" }, grammar: "Alexandria", guided_regex: "library", bad_words: ["Alexandria"], suffix: "library", structured_outputs: { choice: ["library"] } }],
+    [
+      "/v1/chat/completions",
+      {
+        stop: ["Alexandria", "library"],
+        user: "alice",
+        metadata: { topic: "Alexandria" },
+        tools: [{ type: "function", function: { name: "look_up", description: "Alexandria", parameters } }],
+        seed: 1,
+        n: 2,
+        logit_bias: { "65": 1 },
+      },
+    ],
+    [
+      "/v1/chat/completions",
+      {
+        response_format: { type: "json_schema", json_schema: { name: "library", schema: parameters } },
+        chat_template_kwargs: { topic: "Alexandria" },
+        grammar: "Alexandria",
+        guided_regex: "library",
+        bad_words: ["Alexandria"],
+        suffix: "library",
+        structured_outputs: { choice: ["library"] },
+      },
+    ],
     ["/v1/completions", { prompt: "Alexandria and its library", stop: "library", user: "alice" }],
     ["/v1/responses", { input: "Alexandria", instructions: "library", metadata: { a: "Alexandria" }, stream: true }],
     ["/v1/chat/completions", { messages: [{ role: "user", content: "Alexandria", name: "alice" }], temperature: "Alexandria" }],
@@ -103,7 +163,8 @@ test("a host receives numbers under allowed names and not one word, whatever a r
   for (const { body, bytes, headers } of host.completions) {
     for (const [name, value] of Object.entries(body)) assert.ok(allowed[name]?.(value), `${name}: ${JSON.stringify(value)}`);
     const everything = `${bytes} ${JSON.stringify(headers)}`;
-    for (const word of ["Alexandria", "library", "alice", "look_up", "my-secret-name", "system"]) assert.ok(!everything.includes(word), word);
+    for (const word of ["Alexandria", "library", "alice", "look_up", "my-secret-name", "system"])
+      assert.ok(!everything.includes(word), word);
   }
   const words = JSON.stringify(logs);
   assert.equal(logs.length, requests.length);

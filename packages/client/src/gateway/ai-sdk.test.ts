@@ -3,9 +3,9 @@ import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { generateText, jsonSchema, Output, stepCountIs, streamText, tool } from "ai";
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import type { ScriptedHost } from "../engines/scripted-host.ts";
+import type { ScriptedHost } from "../engines/scripted-host.fixture.ts";
 import { startGateway, type RunningGateway } from "./serve.ts";
-import { modelOn, says, startHost } from "./test-model.ts";
+import { modelOn, says, startHost } from "./test-model.fixture.ts";
 
 let host: ScriptedHost;
 let gateway: RunningGateway;
@@ -18,7 +18,8 @@ after(async () => {
   await host.close();
 });
 
-const model = (): ReturnType<ReturnType<typeof createOpenAICompatible>> => createOpenAICompatible({ name: "unseen", baseURL: gateway.baseUrl, includeUsage: true, supportsStructuredOutputs: true })("test-model");
+const model = (): ReturnType<ReturnType<typeof createOpenAICompatible>> =>
+  createOpenAICompatible({ name: "unseen", baseURL: gateway.baseUrl, includeUsage: true, supportsStructuredOutputs: true })("test-model");
 function script(...answers: string[]): void {
   let number = 0;
   host.script = { ...host.script, answer: () => says(answers[Math.min(number++, answers.length - 1)]!) };

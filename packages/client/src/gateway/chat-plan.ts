@@ -29,7 +29,9 @@ export interface ChatPlan {
 export function planChat(model: ServedModel, request: ChatRequest, user: string): ChatPlan {
   const { tokenizer } = model;
   if (!tokenizer) {
-    throw new UnseenError("TOKENIZER_MISSING", `model ${model.id} has no tokenizer, so it cannot chat.`, { hint: "Use /v1/completions with token ids, or add a tokenizer to its bundle." });
+    throw new UnseenError("TOKENIZER_MISSING", `model ${model.id} has no tokenizer, so it cannot chat.`, {
+      hint: "Use /v1/completions with token ids, or add a tokenizer to its bundle.",
+    });
   }
   const tools = chooseTools(request);
   const demand = chooseDemand(request, tools);
@@ -48,7 +50,11 @@ export function planChat(model: ServedModel, request: ChatRequest, user: string)
   const generate = (promptNow: Prompt, seedStep: number, context: AnswerContext): AsyncGenerator<Delta> => {
     const seed = sampling.seed === undefined ? {} : { seed: sampling.seed + seedStep };
     const maximumTokens = fitContext(model, promptNow.ids.length, requested, "messages");
-    return answer(model, { prompt: promptNow, maximumTokens, sampling: { ...sampling, ...seed }, stops: stopStrings(request.stop), chat }, context);
+    return answer(
+      model,
+      { prompt: promptNow, maximumTokens, sampling: { ...sampling, ...seed }, stops: stopStrings(request.stop), chat },
+      context,
+    );
   };
   const correct = (corrections: readonly TemplateMessage[]): Prompt => {
     if (corrections.length === 0) return prompt;
@@ -73,7 +79,8 @@ function chooseTools(request: ChatRequest): FunctionTool[] {
     if (named.length === 0) throw new RequestError("REQUEST_INVALID", "tool_choice", "tool_choice: expected the name of one of the tools.");
     return named;
   }
-  if (choice === "required" && tools.length === 0) throw new RequestError("REQUEST_INVALID", "tools", 'tools: expected at least one with tool_choice "required".');
+  if (choice === "required" && tools.length === 0)
+    throw new RequestError("REQUEST_INVALID", "tools", 'tools: expected at least one with tool_choice "required".');
   return tools;
 }
 
@@ -85,5 +92,9 @@ function chooseDemand(request: ChatRequest, tools: readonly FunctionTool[]): Dem
 function templateVariables(request: ChatRequest): Record<string, unknown> {
   const effort = request.reasoning_effort;
   // "none" is how OpenAI's clients say what Qwen3's and SmolLM3's templates call enable_thinking=false.
-  return { ...(effort ? { reasoning_effort: effort } : {}), ...(effort === "none" ? { enable_thinking: false } : {}), ...request.chat_template_kwargs };
+  return {
+    ...(effort ? { reasoning_effort: effort } : {}),
+    ...(effort === "none" ? { enable_thinking: false } : {}),
+    ...request.chat_template_kwargs,
+  };
 }

@@ -17,6 +17,7 @@ export async function chatRoute(context: GatewayContext): Promise<Response> {
   const exchange = context.get("exchange");
   const request = parseRequest(chatSchema, await readBody(context));
   const model = exchange.choose(request.model);
+  await model.blind.ready();
   const plan = planChat(model, request, exchange.user(request.user));
   exchange.prompt(plan.prompt.ids.length);
   const shape: ChatShape = {

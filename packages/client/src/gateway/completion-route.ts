@@ -28,10 +28,15 @@ export async function completionRoute(context: GatewayContext): Promise<Response
   const exchange = context.get("exchange");
   const request = parseRequest(completionSchema, await readBody(context));
   const model = exchange.choose(request.model);
-  if (request.suffix) throw new RequestError("REQUEST_UNSUPPORTED", "suffix", "suffix is not supported.", { hint: "Put the model's own fill-in-the-middle form into prompt." });
+  await model.blind.ready();
+  if (request.suffix)
+    throw new RequestError("REQUEST_UNSUPPORTED", "suffix", "suffix is not supported.", {
+      hint: "Put the model's own fill-in-the-middle form into prompt.",
+    });
   const prompts = listPrompts(request.prompt).map((prompt) => readPrompt(model, prompt, request));
   const repeated = prompts.flatMap((prompt) => Array.from({ length: request.n ?? 1 }, (_, copy) => ({ prompt, copy })));
-  if (repeated.length > MAXIMUM_GENERATIONS) throw new RequestError("REQUEST_INVALID", "n", `n: expected at most ${MAXIMUM_GENERATIONS} answers in all, got ${repeated.length}.`);
+  if (repeated.length > MAXIMUM_GENERATIONS)
+    throw new RequestError("REQUEST_INVALID", "n", `n: expected at most ${MAXIMUM_GENERATIONS} answers in all, got ${repeated.length}.`);
   const lengths = prompts.map((prompt) => fitContext(model, prompt.ids.length, request.max_tokens ?? DEFAULT_TOKENS, "prompt"));
   const promptTokens = prompts.reduce((sum, prompt) => sum + prompt.ids.length, 0);
   exchange.prompt(promptTokens);
@@ -60,11 +65,18 @@ function readPrompt(model: ServedModel, prompt: string | number[], request: Comp
   const { tokenizer, bundle } = model;
   if (typeof prompt !== "string") {
     if (prompt.some((id) => id >= bundle.vocabularySize)) {
-      throw new RequestError("TOKEN_OUT_OF_RANGE", "prompt", `prompt: expected token ids below ${bundle.vocabularySize}, got a larger one.`);
+      throw new RequestError(
+        "TOKEN_OUT_OF_RANGE",
+        "prompt",
+        `prompt: expected token ids below ${bundle.vocabularySize}, got a larger one.`,
+      );
     }
     return { ids: prompt, text: request.echo && tokenizer ? tokenizer.decode(prompt, { skipSpecialTokens: false }) : "" };
   }
-  if (!tokenizer) throw new UnseenError("TOKENIZER_MISSING", `model ${model.id} has no tokenizer.`, { hint: "Send prompt as token ids, or add a tokenizer to the model's bundle." });
+  if (!tokenizer)
+    throw new UnseenError("TOKENIZER_MISSING", `model ${model.id} has no tokenizer.`, {
+      hint: "Send prompt as token ids, or add a tokenizer to the model's bundle.",
+    });
   const ids = tokenizer.encode(prompt, { specialTokens: request.add_special_tokens ?? true });
   // An empty text has no tokens, and no engine continues nothing.
   if (ids.length === 0 && bundle.bosId !== null) ids.push(bundle.bosId);

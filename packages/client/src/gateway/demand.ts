@@ -33,7 +33,8 @@ export function demandJson(format: ChatRequest["response_format"]): Demand | nul
     const text = unfence(answer.text);
     const length = valueLength(text);
     const value = length === null ? undefined : tryJson(text.slice(0, length));
-    if (length === null || value === undefined) return { reason: answer.reason === "length" ? "it ended before the JSON was complete" : "it was not JSON" };
+    if (length === null || value === undefined)
+      return { reason: answer.reason === "length" ? "it ended before the JSON was complete" : "it was not JSON" };
     if (Array.isArray(value) && !validate) return { reason: "it was a list, not an object" };
     if (validate && !validate(value)) return { reason: explain(validate) };
     return { answer: { ...answer, text: text.slice(0, length), reason: "stop" } };
@@ -44,14 +45,18 @@ export function demandJson(format: ChatRequest["response_format"]): Demand | nul
 /** The demand of `tool_choice` "required" or a named function. @throws RequestError REQUEST_INVALID for parameters that do not compile. */
 export function demandCall(tools: readonly FunctionTool[]): Demand {
   const validators = new Map(
-    tools.map((tool, index) => [tool.function.name, tool.function.parameters ? compile(tool.function.parameters, `tools[${index}].function.parameters`) : null]),
+    tools.map((tool, index) => [
+      tool.function.name,
+      tool.function.parameters ? compile(tool.function.parameters, `tools[${index}].function.parameters`) : null,
+    ]),
   );
   const names = tools.map((tool) => tool.function.name).join(", ");
   const check = (answer: Answer): ReturnType<Demand["check"]> => {
     if (answer.toolCalls.length === 0) return { reason: "it called no function" };
     for (const call of answer.toolCalls) {
       const validate = validators.get(call.name);
-      if (validate && !validate(tryJson(call.arguments))) return { reason: `the arguments of ${call.name} were wrong: ${explain(validate)}` };
+      if (validate && !validate(tryJson(call.arguments)))
+        return { reason: `the arguments of ${call.name} were wrong: ${explain(validate)}` };
     }
     // What small models say beside the call was not asked for.
     return { answer: { ...answer, text: "", tokens: [], reason: "tool_calls" } };
@@ -65,16 +70,26 @@ export function demandCall(tools: readonly FunctionTool[]): Demand {
  * @param attempt - Starts one generation; `corrections` follow the conversation.
  * @throws UnseenError OUTPUT_INVALID after the last attempt.
  */
-export async function* satisfy(attempt: (corrections: readonly TemplateMessage[], number: number) => AsyncIterable<Delta>, demand: Demand): AsyncGenerator<Delta> {
+export async function* satisfy(
+  attempt: (corrections: readonly TemplateMessage[], number: number) => AsyncIterable<Delta>,
+  demand: Demand,
+): AsyncGenerator<Delta> {
   let corrections: TemplateMessage[] = [];
   for (let number = 1; ; number += 1) {
     const answer = await collect(attempt(corrections, number));
     const verdict = demand.check(answer);
     if ("answer" in verdict) return yield* replay(verdict.answer);
     if (number === MAXIMUM_ATTEMPTS) {
-      throw new UnseenError("OUTPUT_INVALID", `the model's answer did not have the requested form after ${MAXIMUM_ATTEMPTS} attempts: ${verdict.reason}.`, {
-        hint: answer.reason === "length" ? "Raise max_tokens, simplify the form or choose a larger model." : "Simplify the form or choose a larger model.",
-      });
+      throw new UnseenError(
+        "OUTPUT_INVALID",
+        `the model's answer did not have the requested form after ${MAXIMUM_ATTEMPTS} attempts: ${verdict.reason}.`,
+        {
+          hint:
+            answer.reason === "length"
+              ? "Raise max_tokens, simplify the form or choose a larger model."
+              : "Simplify the form or choose a larger model.",
+        },
+      );
     }
     const said = answer.text || JSON.stringify(answer.toolCalls.map(({ name, arguments: given }) => ({ name, arguments: tryJson(given) })));
     corrections = [
@@ -90,7 +105,10 @@ function compile(schema: Record<string, unknown>, param: string): ValidateFuncti
     const { $schema: _draft, ...rest } = schema;
     return new Ajv2020({ strict: false, validateFormats: false, logger: false }).compile(rest);
   } catch (cause) {
-    throw new RequestError("REQUEST_INVALID", param, `${param}: expected a JSON Schema that compiles.`, { hint: "Check its $ref and keywords.", cause });
+    throw new RequestError("REQUEST_INVALID", param, `${param}: expected a JSON Schema that compiles.`, {
+      hint: "Check its $ref and keywords.",
+      cause,
+    });
   }
 }
 

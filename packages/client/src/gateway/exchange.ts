@@ -76,7 +76,8 @@ export class Exchange {
       return found;
     }
     const offered = models.map((model) => model.id).join(", ");
-    if (!name) throw new RequestError("REQUEST_INVALID", "model", "model: expected the name of a model.", { hint: `Choose one of: ${offered}.` });
+    if (!name)
+      throw new RequestError("REQUEST_INVALID", "model", "model: expected the name of a model.", { hint: `Choose one of: ${offered}.` });
     throw new UnseenError("MODEL_NOT_FOUND", "no model of that name is served here.", { hint: `Choose one of: ${offered}.` });
   }
 
@@ -111,8 +112,16 @@ export class Exchange {
   }
 
   /** Answers with a stream of events. */
-  async stream(route: string, events: AsyncGenerator<ServerEvent>, options: Pick<EventResponseOptions, "done" | "onError">): Promise<Response> {
-    const response = await eventResponse(events, { ...options, abort: this.abort, onEnd: (error) => this.end(route, error === undefined ? 200 : describeError(error).status, error) });
+  async stream(
+    route: string,
+    events: AsyncGenerator<ServerEvent>,
+    options: Pick<EventResponseOptions, "done" | "onError">,
+  ): Promise<Response> {
+    const response = await eventResponse(events, {
+      ...options,
+      abort: this.abort,
+      onEnd: (error) => this.end(route, error === undefined ? 200 : describeError(error).status, error),
+    });
     this.streaming = true;
     return response;
   }

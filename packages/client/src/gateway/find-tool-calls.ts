@@ -53,7 +53,7 @@ export async function* findToolCalls(deltas: AsyncIterable<Delta>, settings: Too
     pending += delta.text;
     waiting.push(...delta.tokens);
 
-    for (let again = true; again; ) {
+    for (let again = true; again;) {
       again = false;
       if (state === "start") {
         const visible = pending.trimStart();

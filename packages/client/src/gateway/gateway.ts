@@ -36,7 +36,11 @@ export interface GatewayOptions {
 /** Builds the gateway as a web-standard application; it asks no host before the first request. */
 export function createGateway(options: GatewayOptions): Hono<GatewayEnvironment> {
   const origins = options.origins ?? [];
-  const rules = { apiKey: options.apiKey, origins, hostNames: options.hostNames === null ? null : new Set([...loopbackNames, ...(options.hostNames ?? [])]) };
+  const rules = {
+    apiKey: options.apiKey,
+    origins,
+    hostNames: options.hostNames === null ? null : new Set([...loopbackNames, ...(options.hostNames ?? [])]),
+  };
   const gateway: Gateway = {
     models: options.models.map((model) => ("blind" in model ? model : serveModel(model))),
     metrics: new Metrics(),
@@ -49,7 +53,14 @@ export function createGateway(options: GatewayOptions): Hono<GatewayEnvironment>
     if (status === 429 || status === 503) context.header("retry-after", "1");
     return context.json(body, status as 500);
   });
-  application.notFound((context) => context.json(describeError(new RequestError("REQUEST_UNSUPPORTED", "path", "this gateway has no such path.", { hint: "See docs/reference/gateway-api.md." })).body, 404));
+  application.notFound((context) =>
+    context.json(
+      describeError(
+        new RequestError("REQUEST_UNSUPPORTED", "path", "this gateway has no such path.", { hint: "See docs/reference/gateway-api.md." }),
+      ).body,
+      404,
+    ),
+  );
 
   // Alive, and no word about what is served: open to anyone who may reach the port.
   application.get("/health", (context) => context.json({ status: "ok" }));
@@ -86,6 +97,8 @@ export function createGateway(options: GatewayOptions): Hono<GatewayEnvironment>
   application.post("/tokenize", tokenizeRoute);
   application.post("/detokenize", detokenizeRoute);
   application.post("/apply-template", applyTemplateRoute);
-  application.get("/metrics", (context) => context.text(gateway.metrics.render(), 200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" }));
+  application.get("/metrics", (context) =>
+    context.text(gateway.metrics.render(), 200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" }),
+  );
   return application;
 }

@@ -25,7 +25,9 @@ export function guard(request: Request, options: GuardOptions): void {
   // DNS rebinding: a web page's own name that suddenly resolves to 127.0.0.1 (CWE-350).
   const address = request.headers.get("host") ?? new URL(request.url).host;
   if (options.hostNames && !options.hostNames.has(address.replace(/:\d+$/, "").toLowerCase())) {
-    throw new UnseenError("PERMISSION_DENIED", "the Host header names another machine.", { hint: "Address the gateway as 127.0.0.1 or localhost." });
+    throw new UnseenError("PERMISSION_DENIED", "the Host header names another machine.", {
+      hint: "Address the gateway as 127.0.0.1 or localhost.",
+    });
   }
   // A page may send simple requests to any address without asking (CWE-352); programs send no Origin.
   const origin = request.headers.get("origin");
@@ -33,7 +35,9 @@ export function guard(request: Request, options: GuardOptions): void {
     throw new UnseenError("PERMISSION_DENIED", "web pages may not call this gateway.", { hint: "Allow the page's origin with --origin." });
   }
   if (options.apiKey !== undefined && !sameSecret(presentedKey(request), options.apiKey)) {
-    throw new UnseenError("UNAUTHORIZED", "the API key is missing or wrong.", { hint: "Send the gateway's key as `Authorization: Bearer KEY`." });
+    throw new UnseenError("UNAUTHORIZED", "the API key is missing or wrong.", {
+      hint: "Send the gateway's key as `Authorization: Bearer KEY`.",
+    });
   }
 }
 

@@ -51,7 +51,10 @@ function templateKnowsTools(tokenizer: TextTokenizer, { messages, tools, variabl
 /** The form that templates know from the `transformers` documentation. */
 function templateTool({ function: described }: FunctionTool): unknown {
   const { name, description, parameters } = described;
-  return { type: "function", function: { name, description: description ?? "", parameters: parameters ?? { type: "object", properties: {} } } };
+  return {
+    type: "function",
+    function: { name, description: description ?? "", parameters: parameters ?? { type: "object", properties: {} } },
+  };
 }
 
 function describeTools(tools: readonly FunctionTool[]): string {

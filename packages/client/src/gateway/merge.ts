@@ -5,7 +5,10 @@
 
 /** Yields what any source has, in the order of arrival, with the source's index; leaving early closes them all. */
 export async function* merge<Value>(sources: readonly AsyncGenerator<Value>[]): AsyncGenerator<{ index: number; value: Value }> {
-  const next = async (index: number): Promise<{ index: number; result: IteratorResult<Value> }> => ({ index, result: await sources[index]!.next() });
+  const next = async (index: number): Promise<{ index: number; result: IteratorResult<Value> }> => ({
+    index,
+    result: await sources[index]!.next(),
+  });
   const pending = new Map(sources.map((_, index) => [index, next(index)]));
   try {
     while (pending.size > 0) {

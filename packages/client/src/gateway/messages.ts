@@ -23,19 +23,26 @@ export function toTemplateMessages(messages: readonly ChatMessage[]): TemplateMe
       content,
       ...(name ? { name } : {}),
       ...(message.reasoning_content ? { reasoning_content: message.reasoning_content } : {}),
-      ...(message.tool_calls?.length ? { tool_calls: message.tool_calls.map(({ id, function: called }) => ({ id, type: "function", function: called })) } : {}),
+      ...(message.tool_calls?.length
+        ? { tool_calls: message.tool_calls.map(({ id, function: called }) => ({ id, type: "function", function: called })) }
+        : {}),
       ...(message.tool_call_id ? { tool_call_id: message.tool_call_id } : {}),
     };
   });
 }
 
 /** The text of a message's content. @throws RequestError REQUEST_UNSUPPORTED, REQUEST_INVALID. */
-export function joinText(content: string | readonly { readonly type: string; readonly [field: string]: unknown }[] | null | undefined, param: string): string {
+export function joinText(
+  content: string | readonly { readonly type: string; readonly [field: string]: unknown }[] | null | undefined,
+  param: string,
+): string {
   if (typeof content === "string") return content;
   const texts = (content ?? []).map((part, index) => {
     const place = `${param}[${index}]`;
     if (!textParts.has(part.type)) {
-      throw new RequestError("REQUEST_UNSUPPORTED", place, `${place}.type: expected text, got ${part.type.slice(0, 40)}.`, { hint: "This model reads text only." });
+      throw new RequestError("REQUEST_UNSUPPORTED", place, `${place}.type: expected text, got ${part.type.slice(0, 40)}.`, {
+        hint: "This model reads text only.",
+      });
     }
     const text = part["text"] ?? part["refusal"];
     if (typeof text !== "string") throw new RequestError("REQUEST_INVALID", place, `${place}.text: expected a string.`);

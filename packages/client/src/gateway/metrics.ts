@@ -50,7 +50,12 @@ export class Metrics {
   /** The page that a Prometheus server reads. */
   render(): string {
     return [
-      ...family("unseen_gateway_requests_total", "counter", "Answered requests.", [...this.#requests].map(([labels, value]) => [`{${labels}}`, value])),
+      ...family(
+        "unseen_gateway_requests_total",
+        "counter",
+        "Answered requests.",
+        [...this.#requests].map(([labels, value]) => [`{${labels}}`, value]),
+      ),
       ...family("unseen_gateway_requests_active", "gauge", "Requests that are being answered.", [["", this.#active]]),
       ...family("unseen_gateway_prompt_tokens_total", "counter", "Tokens sent to hosts.", [["", this.#promptTokens]]),
       ...family("unseen_gateway_completion_tokens_total", "counter", "Tokens received from hosts.", [["", this.#completionTokens]]),

@@ -27,7 +27,9 @@ const embeddingsSchema = z.object({ model: z.string().nullish() });
 export async function embeddingsRoute(context: GatewayContext): Promise<Response> {
   const request = parseRequest(embeddingsSchema, await readBody(context));
   const model = context.get("exchange").choose(request.model);
-  throw new RequestError("REQUEST_UNSUPPORTED", "model", `model ${model.id} writes text; it makes no embeddings.`, { hint: "Encoder models are not served by this version yet." });
+  throw new RequestError("REQUEST_UNSUPPORTED", "model", `model ${model.id} writes text; it makes no embeddings.`, {
+    hint: "Encoder models are not served by this version yet.",
+  });
 }
 
 function modelRow({ id, bundle, contextLength }: ServedModel): unknown {

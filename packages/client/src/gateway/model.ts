@@ -21,18 +21,24 @@ export interface GatewayModel {
 /** A {@link GatewayModel} with its blind session, as one running gateway or chat holds it. */
 export interface ServedModel extends GatewayModel {
   readonly blind: BlindEngine;
-  /** Tokens of prompt and answer together; shrinks to what the hosts offer. */
-  contextLength: number;
+  /** Tokens of prompt and answer together: the model's own, as far as the hosts offer them. */
+  readonly contextLength: number;
 }
 
 /** Gives a model its blind session. */
 export function serveModel(model: GatewayModel): ServedModel {
   const { name, fingerprint, vocabularySize, contextLength } = model.bundle;
-  return { ...model, blind: new BlindEngine({ name, fingerprint, vocabularySize }, model.cipher, model.engines), contextLength };
+  const blind = new BlindEngine({ name, fingerprint, vocabularySize }, model.cipher, model.engines);
+  return {
+    ...model,
+    blind,
+    get contextLength() {
+      return Math.min(contextLength, blind.contextLength);
+    },
+  };
 }
 
 /** Asks the model's hosts who they are. @throws UnseenError BUNDLE_MISMATCH, or HOST_* when none answers. */
-export async function connectModel(model: ServedModel): Promise<void> {
-  const offered = await model.blind.connect();
-  if (offered !== null) model.contextLength = Math.min(model.bundle.contextLength, offered);
+export function connectModel(model: ServedModel): Promise<void> {
+  return model.blind.connect();
 }

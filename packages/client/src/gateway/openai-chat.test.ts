@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import OpenAI from "openai";
 import type { ChatCompletionTool } from "openai/resources/chat/completions";
-import type { HostScript, ScriptedHost } from "../engines/scripted-host.ts";
+import type { HostScript, ScriptedHost } from "../engines/scripted-host.fixture.ts";
 import { startGateway, type RunningGateway } from "./serve.ts";
-import { deciphered, modelOn, PLAIN_TEMPLATE, says, secret, startHost, testCipher } from "./test-model.ts";
+import { deciphered, modelOn, PLAIN_TEMPLATE, says, secret, startHost, testCipher } from "./test-model.fixture.ts";
 
 let host: ScriptedHost;
 let gateway: RunningGateway;
@@ -14,7 +14,11 @@ let client: OpenAI;
 before(async () => {
   host = await startHost("");
   const plain = { ...modelOn([host], { template: PLAIN_TEMPLATE, contextLength: 4096 }), id: "plain" };
-  gateway = await startGateway({ models: [modelOn([host]), plain, { ...plain, id: "org/idsonly", tokenizer: null }], port: 0, apiKey: "sk-test" });
+  gateway = await startGateway({
+    models: [modelOn([host]), plain, { ...plain, id: "org/idsonly", tokenizer: null }],
+    port: 0,
+    apiKey: "sk-test",
+  });
   client = new OpenAI({ baseURL: gateway.baseUrl, apiKey: "sk-test", maxRetries: 0 });
 });
 after(async () => {
@@ -33,7 +37,14 @@ const bodies = (from: number) => host.completions.slice(from).map((entry) => ent
 
 const model = "test-model";
 const messages = [{ role: "user" as const, content: "Hi" }];
-const weather: ChatCompletionTool = { type: "function", function: { name: "get_weather", description: "Weather of a city", parameters: { type: "object", properties: { city: { type: "string" } }, required: ["city"] } } };
+const weather: ChatCompletionTool = {
+  type: "function",
+  function: {
+    name: "get_weather",
+    description: "Weather of a city",
+    parameters: { type: "object", properties: { city: { type: "string" } }, required: ["city"] },
+  },
+};
 const call = '<tool_call>{"name": "get_weather", "arguments": {"city": "Zürich"}}</tool_call>';
 
 test("chat: the template is applied here and the answer comes back as text with its usage", async () => {
@@ -42,13 +53,20 @@ test("chat: the template is applied here and the answer comes back as text with 
   assert.equal(result.choices[0]?.message.content, "Grüezi 🎉");
   assert.equal(result.choices[0]?.finish_reason, "stop");
   assert.equal(deciphered(seen()[0]!), "<|bos|><|system|>Be kind.<|end|><|user|>Hi\nthere<|end|><|assistant|>");
-  assert.deepEqual(result.usage, { prompt_tokens: seen()[0]!.prompt.length, completion_tokens: 13, total_tokens: seen()[0]!.prompt.length + 13, completion_tokens_details: { reasoning_tokens: 0 } });
+  assert.deepEqual(result.usage, {
+    prompt_tokens: seen()[0]!.prompt.length,
+    completion_tokens: 13,
+    total_tokens: seen()[0]!.prompt.length + 13,
+    completion_tokens_details: { reasoning_tokens: 0 },
+  });
   assert.match(result._request_id ?? "", /^req_/);
 });
 
 test("chat stream: role first, whole characters, the reason last, usage when asked for", async () => {
   script("Wörld 🎉!");
-  const chunks = await Array.fromAsync(await client.chat.completions.create({ model, messages, stream: true, stream_options: { include_usage: true } }));
+  const chunks = await Array.fromAsync(
+    await client.chat.completions.create({ model, messages, stream: true, stream_options: { include_usage: true } }),
+  );
   assert.deepEqual(chunks[0]?.choices[0]?.delta, { role: "assistant", content: "" });
   assert.equal(chunks.map((chunk) => chunk.choices[0]?.delta.content ?? "").join(""), "Wörld 🎉!");
   assert.ok(chunks.every((chunk) => !JSON.stringify(chunk).includes("\ufffd")));
@@ -64,7 +82,10 @@ test("sampling fields reach the host as numbers, stop strings do not, and max_to
   assert.equal(result.choices[0]?.message.content, "one");
   assert.equal(result.choices[0]?.finish_reason, "stop");
   const [body] = seen();
-  assert.deepEqual([body?.["temperature"], body?.["top_p"], body?.["seed"], body?.["presence_penalty"], body?.["frequency_penalty"]], [0.5, 1e-6, 7, 1, -1]);
+  assert.deepEqual(
+    [body?.["temperature"], body?.["top_p"], body?.["seed"], body?.["presence_penalty"], body?.["frequency_penalty"]],
+    [0.5, 1e-6, 7, 1, -1],
+  );
   assert.deepEqual(body?.["logit_bias"], { [testCipher.encipher([65])[0]!]: -100 });
   assert.equal(body?.max_tokens, 4096 - body!.prompt.length);
   assert.ok(!("stop" in body!));
@@ -91,15 +112,24 @@ test("n answers are generated side by side, each with its own seed", async () =>
 
 test("logprobs carry the token's text and bytes, also of a character cut in two", async () => {
   const [first, second] = secret("é");
-  const line = (id: number): unknown => ({ tokens: ["?"], token_logprobs: [-0.25], top_logprobs: [{ [`token_id:${id}`]: -0.25, [`token_id:${testCipher.encipher([66])[0]}`]: -2 }] });
-  const seen = script(() => [{ ids: [first!], logprobs: line(first!) }, { ids: [second!], logprobs: line(second!), finish: "length" }]);
+  const line = (id: number): unknown => ({
+    tokens: ["?"],
+    token_logprobs: [-0.25],
+    top_logprobs: [{ [`token_id:${id}`]: -0.25, [`token_id:${testCipher.encipher([66])[0]}`]: -2 }],
+  });
+  const seen = script(() => [
+    { ids: [first!], logprobs: line(first!) },
+    { ids: [second!], logprobs: line(second!), finish: "length" },
+  ]);
   const result = await client.chat.completions.create({ model, messages, logprobs: true, top_logprobs: 2 });
   const content = result.choices[0]?.logprobs?.content;
   assert.deepEqual(content?.map((entry) => [entry.logprob, entry.bytes, entry.top_logprobs.length]), [[-0.25, [0xc3], 2], [-0.25, [0xa9], 2]]); // prettier-ignore
   assert.deepEqual(content?.[0]?.top_logprobs[1], { token: "B", logprob: -2, bytes: [66] });
   assert.equal(result.choices[0]?.finish_reason, "length");
   assert.deepEqual([seen()[0]!["logprobs"], seen()[0]!["return_tokens_as_token_ids"]], [2, true]);
-  const chunks = await Array.fromAsync(await client.chat.completions.create({ model, messages, logprobs: true, top_logprobs: 1, stream: true }));
+  const chunks = await Array.fromAsync(
+    await client.chat.completions.create({ model, messages, logprobs: true, top_logprobs: 1, stream: true }),
+  );
   assert.equal(chunks.flatMap((chunk) => chunk.choices[0]?.logprobs?.content ?? []).length, 2);
 });
 
@@ -112,7 +142,11 @@ test("tools: a call comes back as a tool call, its result goes into the prompt, 
   assert.ok(made.type === "function");
   assert.deepEqual(made.function, { name: "get_weather", arguments: '{"city":"Zürich"}' });
   assert.match(deciphered(seen()[0]!), /Tools: .*get_weather/);
-  const second = await client.chat.completions.create({ model, messages: [...messages, message, { role: "tool", tool_call_id: made.id, content: "rain" }], tools: [weather] });
+  const second = await client.chat.completions.create({
+    model,
+    messages: [...messages, message, { role: "tool", tool_call_id: made.id, content: "rain" }],
+    tools: [weather],
+  });
   assert.equal(second.choices[0]?.message.content, "It rains.");
   assert.match(deciphered(seen()[1]!), /"city": ?"Z.*<\|tool\|>rain<\|end\|>/);
 
@@ -149,7 +183,10 @@ const schema = { type: "object", properties: { name: { type: "string" } }, requi
 
 test("response_format: JSON is checked, asked for again, unwrapped, and streamed only when valid", async () => {
   const answers = ["Sure!", '```json\n{"name": "Ada"}\n```'];
-  const format = { type: "json_schema" as const, json_schema: { name: "person", schema: { $schema: "http://json-schema.org/draft-07/schema#", ...schema } } };
+  const format = {
+    type: "json_schema" as const,
+    json_schema: { name: "person", schema: { $schema: "http://json-schema.org/draft-07/schema#", ...schema } },
+  };
   const seen = script((_, number) => says(answers[number]!));
   const result = await client.chat.completions.create({ model: "plain", messages, response_format: format });
   assert.equal(result.choices[0]?.message.content, '{"name": "Ada"}');
@@ -182,7 +219,17 @@ test("reasoning goes into reasoning_content and is counted, also when the templa
 
 test("unknown fields and nulls are ignored", async () => {
   script("ok");
-  const body = { model, messages, stop: null, tools: null, n: null, metadata: { a: "b" }, store: true, service_tier: "auto", frobnicate: { deep: [1] } };
+  const body = {
+    model,
+    messages,
+    stop: null,
+    tools: null,
+    n: null,
+    metadata: { a: "b" },
+    store: true,
+    service_tier: "auto",
+    frobnicate: { deep: [1] },
+  };
   assert.equal((await client.chat.completions.create(body as never)).choices[0]?.message.content, "ok");
 });
 
@@ -198,26 +245,102 @@ test("completions: texts, ids, several prompts, echo, logprobs, ids in the answe
   const texts = await client.completions.create({ model, prompt: ["ab", "abcd"], echo: true });
   assert.deepEqual(texts.choices.map((choice) => choice.text), ["ab(3)", "abcd(5)"]); // prettier-ignore
   assert.equal(seen()[0]?.max_tokens, 16);
-  const ids = (await client.completions.create({ model: "org/idsonly", prompt: [256, 65], max_tokens: 9, return_token_ids: true } as never)) as unknown as { choices: { text: string; token_ids: number[]; prompt_token_ids: number[] }[] };
+  const ids = (await client.completions.create({
+    model: "org/idsonly",
+    prompt: [256, 65],
+    max_tokens: 9,
+    return_token_ids: true,
+  } as never)) as unknown as { choices: { text: string; token_ids: number[]; prompt_token_ids: number[] }[] };
   assert.deepEqual([ids.choices[0]?.text, ids.choices[0]?.prompt_token_ids, ids.choices[0]?.token_ids], ["", [256, 65], [40, 50, 41, 260]]);
-  const chunks = await Array.fromAsync(await client.completions.create({ model, prompt: "ab", stream: true, stream_options: { include_usage: true } }));
+  const chunks = await Array.fromAsync(
+    await client.completions.create({ model, prompt: "ab", stream: true, stream_options: { include_usage: true } }),
+  );
   assert.equal(chunks.map((chunk) => chunk.choices[0]?.text ?? "").join(""), "(3)");
   assert.equal(chunks.at(-1)?.usage?.prompt_tokens, 3);
   const [a] = secret("a");
-  script(() => [{ ids: [a!], logprobs: { tokens: ["?"], token_logprobs: [-0.5], top_logprobs: [{ [`token_id:${a}`]: -0.5 }] }, finish: "stop" }]);
-  assert.deepEqual((await client.completions.create({ model, prompt: "x", echo: true, logprobs: 1 })).choices[0]?.logprobs, { tokens: ["a"], token_logprobs: [-0.5], top_logprobs: [{ a: -0.5 }], text_offset: [1] });
+  script(() => [
+    { ids: [a!], logprobs: { tokens: ["?"], token_logprobs: [-0.5], top_logprobs: [{ [`token_id:${a}`]: -0.5 }] }, finish: "stop" },
+  ]);
+  assert.deepEqual((await client.completions.create({ model, prompt: "x", echo: true, logprobs: 1 })).choices[0]?.logprobs, {
+    tokens: ["a"],
+    token_logprobs: [-0.5],
+    top_logprobs: [{ a: -0.5 }],
+    text_offset: [1],
+  });
 });
 
-const failures: [name: string, request: () => Promise<unknown>, kind: new (...given: never[]) => InstanceType<typeof OpenAI.APIError>, code: string, param?: string][] = [
+const failures: [
+  name: string,
+  request: () => Promise<unknown>,
+  kind: new (...given: never[]) => InstanceType<typeof OpenAI.APIError>,
+  code: string,
+  param?: string,
+][] = [
   ["an unknown model", () => client.chat.completions.create({ model: "gpt-5", messages }), OpenAI.NotFoundError, "model_not_found"],
-  ["a wrong field", () => client.chat.completions.create({ model, messages, temperature: 9 }), OpenAI.BadRequestError, "invalid_value", "temperature"],
-  ["a wrong message", () => client.chat.completions.create({ model, messages: [{ role: "king" }] as never }), OpenAI.BadRequestError, "invalid_value", "messages[0].role"],
-  ["an image", () => client.chat.completions.create({ model, messages: [{ role: "user", content: [{ type: "image_url", image_url: { url: "data:" } }] }] }), OpenAI.BadRequestError, "unsupported", "messages[0].content[0]"],
-  ["a prompt beyond the context", () => client.chat.completions.create({ model, messages: [{ role: "user", content: "x".repeat(5000) }] }), OpenAI.BadRequestError, "context_length_exceeded", "messages"],
-  ["a bias outside the vocabulary", () => client.chat.completions.create({ model, messages, logit_bias: { "300": 1 } }), OpenAI.BadRequestError, "token_out_of_range", "logit_bias"],
-  ["an id outside the vocabulary", () => client.completions.create({ model, prompt: [300] }), OpenAI.BadRequestError, "token_out_of_range", "prompt"],
-  ["a schema that does not compile", () => client.chat.completions.create({ model, messages, response_format: { type: "json_schema", json_schema: { name: "x", schema: { type: "nonsense" } } } }), OpenAI.BadRequestError, "invalid_value", "response_format.json_schema.schema"],
-  ["text for a model without tokenizer", () => client.chat.completions.create({ model: "org/idsonly", messages }), OpenAI.BadRequestError, "tokenizer_missing"],
+  [
+    "a wrong field",
+    () => client.chat.completions.create({ model, messages, temperature: 9 }),
+    OpenAI.BadRequestError,
+    "invalid_value",
+    "temperature",
+  ],
+  [
+    "a wrong message",
+    () => client.chat.completions.create({ model, messages: [{ role: "king" }] as never }),
+    OpenAI.BadRequestError,
+    "invalid_value",
+    "messages[0].role",
+  ],
+  [
+    "an image",
+    () =>
+      client.chat.completions.create({
+        model,
+        messages: [{ role: "user", content: [{ type: "image_url", image_url: { url: "data:" } }] }],
+      }),
+    OpenAI.BadRequestError,
+    "unsupported",
+    "messages[0].content[0]",
+  ],
+  [
+    "a prompt beyond the context",
+    () => client.chat.completions.create({ model, messages: [{ role: "user", content: "x".repeat(5000) }] }),
+    OpenAI.BadRequestError,
+    "context_length_exceeded",
+    "messages",
+  ],
+  [
+    "a bias outside the vocabulary",
+    () => client.chat.completions.create({ model, messages, logit_bias: { "300": 1 } }),
+    OpenAI.BadRequestError,
+    "token_out_of_range",
+    "logit_bias",
+  ],
+  [
+    "an id outside the vocabulary",
+    () => client.completions.create({ model, prompt: [300] }),
+    OpenAI.BadRequestError,
+    "token_out_of_range",
+    "prompt",
+  ],
+  [
+    "a schema that does not compile",
+    () =>
+      client.chat.completions.create({
+        model,
+        messages,
+        response_format: { type: "json_schema", json_schema: { name: "x", schema: { type: "nonsense" } } },
+      }),
+    OpenAI.BadRequestError,
+    "invalid_value",
+    "response_format.json_schema.schema",
+  ],
+  [
+    "text for a model without tokenizer",
+    () => client.chat.completions.create({ model: "org/idsonly", messages }),
+    OpenAI.BadRequestError,
+    "tokenizer_missing",
+  ],
   ["a suffix", () => client.completions.create({ model, prompt: "x", suffix: "y" }), OpenAI.BadRequestError, "unsupported", "suffix"],
   ["embeddings", () => client.embeddings.create({ model, input: "x" }), OpenAI.BadRequestError, "unsupported", "model"],
   ["a wrong key", () => client.withOptions({ apiKey: "sk-wrong" }).models.list(), OpenAI.AuthenticationError, "invalid_api_key"],
@@ -234,7 +357,13 @@ for (const [name, request, kind, code, param] of failures) {
   });
 }
 
-const hostFailures: [name: string, answer: HostScript["answer"], kind: new (...given: never[]) => InstanceType<typeof OpenAI.APIError>, status: number, code: string][] = [
+const hostFailures: [
+  name: string,
+  answer: HostScript["answer"],
+  kind: new (...given: never[]) => InstanceType<typeof OpenAI.APIError>,
+  status: number,
+  code: string,
+][] = [
   ["a full queue", () => [{ status: 429 }], OpenAI.RateLimitError, 429, "overloaded"],
   ["a loading host", () => [{ status: 503 }], OpenAI.InternalServerError, 503, "host_loading"],
   ["a failing host", () => [{ status: 500 }], OpenAI.InternalServerError, 502, "host_refused"],
@@ -258,7 +387,8 @@ test("errors: a failure in mid-stream reaches the client as an error after the t
   let text = "";
   await assert.rejects(
     async () => {
-      for await (const chunk of await client.chat.completions.create({ model, messages, stream: true })) text += chunk.choices[0]?.delta.content ?? "";
+      for await (const chunk of await client.chat.completions.create({ model, messages, stream: true }))
+        text += chunk.choices[0]?.delta.content ?? "";
     },
     (error) => error instanceof OpenAI.APIError && error.code === "host_refused",
   );

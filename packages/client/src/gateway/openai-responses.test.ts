@@ -3,15 +3,21 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import OpenAI from "openai";
 import type { FunctionTool } from "openai/resources/responses/responses";
-import type { HostScript, ScriptedHost } from "../engines/scripted-host.ts";
+import type { HostScript, ScriptedHost } from "../engines/scripted-host.fixture.ts";
 import { startGateway, type RunningGateway } from "./serve.ts";
-import { deciphered, modelOn, says, secret, startHost } from "./test-model.ts";
+import { deciphered, modelOn, says, secret, startHost } from "./test-model.fixture.ts";
 
 let host: ScriptedHost;
 let gateway: RunningGateway;
 let client: OpenAI;
 const model = "test-model";
-const tool: FunctionTool = { type: "function", name: "add", description: "Adds", parameters: { type: "object", properties: { a: { type: "number" } }, required: ["a"] }, strict: true };
+const tool: FunctionTool = {
+  type: "function",
+  name: "add",
+  description: "Adds",
+  parameters: { type: "object", properties: { a: { type: "number" } }, required: ["a"] },
+  strict: true,
+};
 const call = '<tool_call>{"name":"add","arguments":{"a":1}}</tool_call>';
 
 before(async () => {
@@ -31,10 +37,19 @@ const lastPrompt = (): string => deciphered(host.completions.at(-1)!.body);
 
 test("a text in, a text out, with usage and what the request said", async () => {
   script("<think>Hm</think>Hello!");
-  const response = await client.responses.create({ model, input: "Hi", instructions: "Be brief.", max_output_tokens: 99, metadata: { a: "b" } });
+  const response = await client.responses.create({
+    model,
+    input: "Hi",
+    instructions: "Be brief.",
+    max_output_tokens: 99,
+    metadata: { a: "b" },
+  });
   assert.equal(response.output_text, "Hello!");
   assert.deepEqual(response.output.map((item) => item.type), ["reasoning", "message"]); // prettier-ignore
-  assert.deepEqual([response.status, response.instructions, response.metadata, response.max_output_tokens], ["completed", "Be brief.", { a: "b" }, 99]);
+  assert.deepEqual(
+    [response.status, response.instructions, response.metadata, response.max_output_tokens],
+    ["completed", "Be brief.", { a: "b" }, 99],
+  );
   assert.ok(response.usage!.output_tokens_details.reasoning_tokens > 0);
   assert.equal(response.usage!.total_tokens, response.usage!.input_tokens + response.usage!.output_tokens);
   assert.equal(lastPrompt(), "<|bos|><|system|>Be brief.<|end|><|user|>Hi<|end|><|assistant|>");
@@ -44,7 +59,10 @@ test("a text in, a text out, with usage and what the request said", async () => 
 test("an answer cut by max_output_tokens is incomplete", async () => {
   script(() => [{ ids: secret("Hel"), finish: "length" }]);
   const response = await client.responses.create({ model, input: "Hi", max_output_tokens: 3 });
-  assert.deepEqual([response.status, response.incomplete_details?.reason, response.output_text], ["incomplete", "max_output_tokens", "Hel"]);
+  assert.deepEqual(
+    [response.status, response.incomplete_details?.reason, response.output_text],
+    ["incomplete", "max_output_tokens", "Hel"],
+  );
 });
 
 test("streamed: the official helper accepts every event and ends with the same response", async () => {
@@ -77,7 +95,15 @@ test("a function's result continues the conversation", async () => {
   const made = first.output[0];
   assert.ok(made?.type === "function_call");
   script("2");
-  const second = await client.responses.create({ model, input: [{ role: "user", content: [{ type: "input_text", text: "1?" }] }, made, { type: "function_call_output", call_id: made.call_id, output: "two" }], tools: [tool] });
+  const second = await client.responses.create({
+    model,
+    input: [
+      { role: "user", content: [{ type: "input_text", text: "1?" }] },
+      made,
+      { type: "function_call_output", call_id: made.call_id, output: "two" },
+    ],
+    tools: [tool],
+  });
   assert.equal(second.output_text, "2");
   assert.match(lastPrompt(), /<\|user\|>1\?<\|end\|><\|assistant\|>.*"add".*<\|end\|><\|tool\|>two<\|end\|><\|assistant\|>$/);
 });
@@ -85,18 +111,26 @@ test("a function's result continues the conversation", async () => {
 test("text.format: the answer is JSON of the schema", async () => {
   let number = 0;
   script(() => says(["no", '{"a": 1}'][number++]!));
-  const format = { type: "json_schema" as const, name: "x", schema: { type: "object", properties: { a: { type: "number" } }, required: ["a"] } };
+  const format = {
+    type: "json_schema" as const,
+    name: "x",
+    schema: { type: "object", properties: { a: { type: "number" } }, required: ["a"] },
+  };
   const response = await client.responses.parse({ model, input: "Hi", text: { format } });
   assert.deepEqual(response.output_parsed, { a: 1 });
 });
 
 test("logprobs come when they are included", async () => {
   const [id] = secret("a");
-  script(() => [{ ids: [id!], logprobs: { tokens: ["?"], token_logprobs: [-0.5], top_logprobs: [{ [`token_id:${id}`]: -0.5 }] }, finish: "stop" }]);
+  script(() => [
+    { ids: [id!], logprobs: { tokens: ["?"], token_logprobs: [-0.5], top_logprobs: [{ [`token_id:${id}`]: -0.5 }] }, finish: "stop" },
+  ]);
   const response = await client.responses.create({ model, input: "Hi", include: ["message.output_text.logprobs"], top_logprobs: 1 });
   const item = response.output[0];
   assert.ok(item?.type === "message" && item.content[0]?.type === "output_text");
-  assert.deepEqual(item.content[0].logprobs, [{ token: "a", logprob: -0.5, bytes: [97], top_logprobs: [{ token: "a", logprob: -0.5, bytes: [97] }] }]);
+  assert.deepEqual(item.content[0].logprobs, [
+    { token: "a", logprob: -0.5, bytes: [97], top_logprobs: [{ token: "a", logprob: -0.5, bytes: [97] }] },
+  ]);
 });
 
 const refused: [param: string, fields: object][] = [

@@ -22,7 +22,11 @@ export interface TextSettings {
  *
  * @param tokenizer - null leaves the text empty: the tokens alone are the answer.
  */
-export async function* readText(chunks: AsyncIterable<GeneratedChunk>, tokenizer: TextTokenizer | null, settings: TextSettings): AsyncGenerator<Delta> {
+export async function* readText(
+  chunks: AsyncIterable<GeneratedChunk>,
+  tokenizer: TextTokenizer | null,
+  settings: TextSettings,
+): AsyncGenerator<Delta> {
   let detokenizer = tokenizer && new Detokenizer(tokenizer, { continues: settings.continues });
   let reason: FinishReason = "length";
   for await (const chunk of chunks) {

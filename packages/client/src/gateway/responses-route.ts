@@ -16,6 +16,7 @@ export async function responsesRoute(context: GatewayContext): Promise<Response>
   const exchange = context.get("exchange");
   const request = parseRequest(responsesSchema, await readBody(context));
   const model = exchange.choose(request.model);
+  await model.blind.ready();
   const chat = toChatRequest(request);
   const plan = planChat(model, chat, exchange.user(request.user));
   exchange.prompt(plan.prompt.ids.length);

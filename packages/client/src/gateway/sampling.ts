@@ -50,9 +50,14 @@ export function readSampling(model: ServedModel, request: SamplingRequest, user:
 export function fitContext(model: ServedModel, promptTokens: number, requested: number | null | undefined, param: string): number {
   const room = model.contextLength - promptTokens;
   if (room < 1) {
-    throw new RequestError("REQUEST_TOO_LARGE", param, `${param}: expected fewer than ${model.contextLength} tokens (the context of ${model.id}), got ${promptTokens}.`, {
-      hint: "Shorten the prompt or leave out older messages.",
-    });
+    throw new RequestError(
+      "REQUEST_TOO_LARGE",
+      param,
+      `${param}: expected fewer than ${model.contextLength} tokens (the context of ${model.id}), got ${promptTokens}.`,
+      {
+        hint: "Shorten the prompt or leave out older messages.",
+      },
+    );
   }
   return Math.min(room, requested ?? room);
 }

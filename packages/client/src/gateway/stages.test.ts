@@ -8,7 +8,7 @@ import { merge } from "./merge.ts";
 import { readText } from "./read-text.ts";
 import { splitReasoning } from "./split-reasoning.ts";
 import { stopAt } from "./stop-at.ts";
-import { END, testTokenizer } from "./test-model.ts";
+import { END, testTokenizer } from "./test-model.fixture.ts";
 
 /** A text cut into pieces, one token each. */
 async function* pieces(parts: readonly string[], reason: FinishReason = "stop"): AsyncGenerator<Delta> {
@@ -74,11 +74,15 @@ test("stop strings: a token waits with its text", async () => {
 
 test("reasoning: the thought and the answer are told apart, however the text is cut", async () => {
   await fc.assert(
-    fc.asyncProperty(sizes, fc.constantFrom("<think>\nHm <b>.\n</think>\n\nYes </think>", " [THINK]Hm <b>.[/THINK]Yes </think>"), async (cuts, text) => {
-      const answer = await collect(splitReasoning(pieces(cut(text, cuts)), startUsage(0)));
-      assert.equal(answer.reasoning, "Hm <b>.");
-      assert.equal(answer.text, "Yes </think>");
-    }),
+    fc.asyncProperty(
+      sizes,
+      fc.constantFrom("<think>\nHm <b>.\n</think>\n\nYes </think>", " [THINK]Hm <b>.[/THINK]Yes </think>"),
+      async (cuts, text) => {
+        const answer = await collect(splitReasoning(pieces(cut(text, cuts)), startUsage(0)));
+        assert.equal(answer.reasoning, "Hm <b>.");
+        assert.equal(answer.text, "Yes </think>");
+      },
+    ),
   );
 });
 
@@ -97,26 +101,54 @@ test("reasoning: a tag inside the answer is text, an opened thought needs no ope
 async function calls(text: string, cuts: readonly number[] = [3], parallel = true): Promise<Answer> {
   return collect(findToolCalls(pieces(cut(text, cuts)), { names: new Set(["add", "get_weather"]), parallel, usage: startUsage(0) }));
 }
-const outline = (answer: Answer): unknown => [answer.text, answer.toolCalls.map((call) => [call.name, JSON.parse(call.arguments) as unknown]), answer.reason];
+const outline = (answer: Answer): unknown => [
+  answer.text,
+  answer.toolCalls.map((call) => [call.name, JSON.parse(call.arguments) as unknown]),
+  answer.reason,
+];
 const weather = ["get_weather", { city: "Bern" }];
 
 const formats: [name: string, text: string, expected: unknown][] = [
   ["Hermes", '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Bern"}}\n</tool_call>', ["", [weather], "tool_calls"]],
-  ["Hermes, two calls and words before", 'Let me see.\n<tool_call>{"name":"get_weather","arguments":{"city":"Bern"}}</tool_call>\n<tool_call>{"name":"add","arguments":{"a":1}}</tool_call>\n', ["Let me see.\n", [weather, ["add", { a: 1 }]], "tool_calls"]],
+  [
+    "Hermes, two calls and words before",
+    'Let me see.\n<tool_call>{"name":"get_weather","arguments":{"city":"Bern"}}</tool_call>\n<tool_call>{"name":"add","arguments":{"a":1}}</tool_call>\n',
+    ["Let me see.\n", [weather, ["add", { a: 1 }]], "tool_calls"],
+  ],
   ["Hermes without its closing tag", '<tool_call>{"name":"get_weather","arguments":{"city":"Bern"}}', ["", [weather], "tool_calls"]],
-  ["Hermes with arguments as text", '<tool_call>{"name":"get_weather","arguments":"{\\"city\\":\\"Bern\\"}"}</tool_call>', ["", [weather], "tool_calls"]],
+  [
+    "Hermes with arguments as text",
+    '<tool_call>{"name":"get_weather","arguments":"{\\"city\\":\\"Bern\\"}"}</tool_call>',
+    ["", [weather], "tool_calls"],
+  ],
   ["Llama 3", '{"name": "get_weather", "parameters": {"city": "Bern"}}', ["", [weather], "tool_calls"]],
-  ["Llama 3, two", '<|python_tag|>{"name":"get_weather","parameters":{"city":"Bern"}}; {"name":"add","parameters":{}}', ["", [weather, ["add", {}]], "tool_calls"]],
+  [
+    "Llama 3, two",
+    '<|python_tag|>{"name":"get_weather","parameters":{"city":"Bern"}}; {"name":"add","parameters":{}}',
+    ["", [weather, ["add", {}]], "tool_calls"],
+  ],
   ["Mistral list", '[TOOL_CALLS][{"name": "get_weather", "arguments": {"city": "Bern"}}]', ["", [weather], "tool_calls"]],
-  ["Mistral named", '[TOOL_CALLS]get_weather[ARGS]{"city": "Bern"}[TOOL_CALLS]add{"a": "}"}', ["", [weather, ["add", { a: "}" }]], "tool_calls"]],
-  ["a call of an unknown function is text", '<tool_call>{"name":"rm","arguments":{}}</tool_call> ok', ['<tool_call>{"name":"rm","arguments":{}}</tool_call> ok', [], "stop"]],
+  [
+    "Mistral named",
+    '[TOOL_CALLS]get_weather[ARGS]{"city": "Bern"}[TOOL_CALLS]add{"a": "}"}',
+    ["", [weather, ["add", { a: "}" }]], "tool_calls"],
+  ],
+  [
+    "a call of an unknown function is text",
+    '<tool_call>{"name":"rm","arguments":{}}</tool_call> ok',
+    ['<tool_call>{"name":"rm","arguments":{}}</tool_call> ok', [], "stop"],
+  ],
   ["an answer that is JSON is text", ' {"city": "Bern"}', [' {"city": "Bern"}', [], "stop"]],
   ["broken JSON is text", '<tool_call>{"name": "add", </tool_call>', ['<tool_call>{"name": "add", </tool_call>', [], "stop"]],
   ["almost a marker", "a < b <tool", ["a < b <tool", [], "stop"]],
   ["no call at all", "\nHello there", ["\nHello there", [], "stop"]],
 ];
 for (const [name, text, expected] of formats) {
-  test(`tool calls: ${name}`, () => fc.assert(fc.asyncProperty(sizes, async (cuts) => assert.deepEqual(outline(await calls(text, cuts)), expected)), { numRuns: 30 }));
+  test(`tool calls: ${name}`, () =>
+    fc.assert(
+      fc.asyncProperty(sizes, async (cuts) => assert.deepEqual(outline(await calls(text, cuts)), expected)),
+      { numRuns: 30 },
+    ));
 }
 
 test("tool calls: without parallel calls the answer ends after the first, and ids have Mistral's form", async () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createGateway } from "./gateway.ts";
-import { BOS, END, modelOn } from "./test-model.ts";
+import { BOS, END, modelOn } from "./test-model.fixture.ts";
 
 const gateway = createGateway({ models: [modelOn([])] });
 

@@ -13,7 +13,12 @@ import { toTemplateMessages } from "./messages.ts";
 import type { ServedModel } from "./model.ts";
 import { readBody } from "./read-body.ts";
 
-const templateFields = { messages: chatSchema.shape.messages, tools: chatSchema.shape.tools, chat_template_kwargs: chatSchema.shape.chat_template_kwargs, add_generation_prompt: z.boolean().nullish() };
+const templateFields = {
+  messages: chatSchema.shape.messages,
+  tools: chatSchema.shape.tools,
+  chat_template_kwargs: chatSchema.shape.chat_template_kwargs,
+  add_generation_prompt: z.boolean().nullish(),
+};
 
 const tokenizeSchema = z.object({
   model: z.string().nullish(),

@@ -18,13 +18,20 @@ const message = z.object({
   content: z.union([z.string(), z.array(z.looseObject({ type: z.string() }))]).nullish(),
   name: z.string().nullish(),
   reasoning_content: z.string().nullish(),
-  tool_calls: z.array(z.object({ id: z.string(), type: z.string().nullish(), function: z.object({ name: z.string(), arguments: z.string() }) })).nullish(),
+  tool_calls: z
+    .array(z.object({ id: z.string(), type: z.string().nullish(), function: z.object({ name: z.string(), arguments: z.string() }) }))
+    .nullish(),
   tool_call_id: z.string().nullish(),
 });
 
 export const functionTool = z.object({
   type: z.literal("function", { error: "only tools of type function can be called through a blind host" }),
-  function: z.object({ name: functionName, description: z.string().nullish(), parameters: jsonSchema.nullish(), strict: z.boolean().nullish() }),
+  function: z.object({
+    name: functionName,
+    description: z.string().nullish(),
+    parameters: jsonSchema.nullish(),
+    strict: z.boolean().nullish(),
+  }),
 });
 
 export const chatSchema = z.object({
@@ -39,7 +46,15 @@ export const chatSchema = z.object({
     .discriminatedUnion("type", [
       z.object({ type: z.literal("text") }),
       z.object({ type: z.literal("json_object") }),
-      z.object({ type: z.literal("json_schema"), json_schema: z.object({ name: z.string().nullish(), description: z.string().nullish(), schema: jsonSchema.nullish(), strict: z.boolean().nullish() }) }),
+      z.object({
+        type: z.literal("json_schema"),
+        json_schema: z.object({
+          name: z.string().nullish(),
+          description: z.string().nullish(),
+          schema: jsonSchema.nullish(),
+          strict: z.boolean().nullish(),
+        }),
+      }),
     ])
     .nullish(),
   max_tokens: z.int().min(1).nullish(),

@@ -47,7 +47,10 @@ export function chatCompletion(answers: readonly Answer[], shape: ChatShape): un
 }
 
 /** Chunks of a streamed chat completion; `deltas` come from `n` answers at once, each with its index. */
-export async function* chatChunks(deltas: AsyncIterable<{ readonly index: number; readonly value: Delta }>, shape: ChatShape): AsyncGenerator<unknown> {
+export async function* chatChunks(
+  deltas: AsyncIterable<{ readonly index: number; readonly value: Delta }>,
+  shape: ChatShape,
+): AsyncGenerator<unknown> {
   const id = freshId("chatcmpl-");
   const created = nowSeconds();
   const began = new Set<number>();
@@ -61,7 +64,8 @@ export async function* chatChunks(deltas: AsyncIterable<{ readonly index: number
     choices,
     ...(shape.usage ? { usage } : {}),
   });
-  const choice = (index: number, delta: unknown, logprobs: unknown = null, extra: object = {}): unknown => frame([{ index, delta, logprobs, finish_reason: null, ...extra }]);
+  const choice = (index: number, delta: unknown, logprobs: unknown = null, extra: object = {}): unknown =>
+    frame([{ index, delta, logprobs, finish_reason: null, ...extra }]);
 
   for await (const { index, value } of deltas) {
     if (!began.has(index)) {

@@ -47,7 +47,10 @@ export function completion(answers: readonly Answer[], shape: CompletionShape): 
 }
 
 /** Chunks of a streamed completion. */
-export async function* completionChunks(deltas: AsyncIterable<{ readonly index: number; readonly value: Delta }>, shape: CompletionShape): AsyncGenerator<unknown> {
+export async function* completionChunks(
+  deltas: AsyncIterable<{ readonly index: number; readonly value: Delta }>,
+  shape: CompletionShape,
+): AsyncGenerator<unknown> {
   const id = freshId("cmpl-");
   const created = nowSeconds();
   /** Characters sent so far, per choice. */

@@ -56,7 +56,9 @@ export async function eventResponse(events: AsyncGenerator<ServerEvent>, options
       await events.return(undefined).catch(() => {});
     },
   });
-  return new Response(body, { headers: { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache", "x-accel-buffering": "no" } });
+  return new Response(body, {
+    headers: { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache", "x-accel-buffering": "no" },
+  });
 }
 
 function frame({ event, data }: ServerEvent): string {

@@ -19,7 +19,11 @@ export function parseRequest<Schema extends z.ZodType>(schema: Schema, value: un
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const issue = deepest(result.error.issues);
-  const param = issue?.path.reduce<string>((path, part) => (typeof part === "number" ? `${path}[${part}]` : path ? `${path}.${String(part)}` : String(part)), "") ?? "";
+  const param =
+    issue?.path.reduce<string>(
+      (path, part) => (typeof part === "number" ? `${path}[${part}]` : path ? `${path}.${String(part)}` : String(part)),
+      "",
+    ) ?? "";
   throw new RequestError("REQUEST_INVALID", param, `${param || "the request"}: ${issue?.message ?? "has another form than expected"}.`);
 }
 
@@ -32,6 +36,8 @@ interface Issue {
 function deepest(issues: readonly z.core.$ZodIssue[]): Issue | undefined {
   const first = issues[0];
   if (first?.code !== "invalid_union") return first;
-  const branches = first.errors.flatMap((branch) => deepest(branch) ?? []).map((issue) => ({ path: [...first.path, ...issue.path], message: issue.message }));
+  const branches = first.errors
+    .flatMap((branch) => deepest(branch) ?? [])
+    .map((issue) => ({ path: [...first.path, ...issue.path], message: issue.message }));
   return branches.toSorted((one, other) => other.path.length - one.path.length)[0] ?? first;
 }

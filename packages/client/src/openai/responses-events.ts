@@ -7,7 +7,19 @@ import { describeError } from "./errors.ts";
 import type { ServerEvent } from "./event-response.ts";
 import { freshId } from "./identifiers.ts";
 import type { ChatLogprob } from "./logprobs.ts";
-import { callItem, finalStatus, messageItem, reasoningItem, responseBuilder, spellTokens, textPart, type ItemStatus, type OutputItem, type ResponsesShape, type ResponseState } from "./responses-shape.ts";
+import {
+  callItem,
+  finalStatus,
+  messageItem,
+  reasoningItem,
+  responseBuilder,
+  spellTokens,
+  textPart,
+  type ItemStatus,
+  type OutputItem,
+  type ResponsesShape,
+  type ResponseState,
+} from "./responses-shape.ts";
 
 interface OpenItem {
   readonly kind: "text" | "reasoning";
@@ -64,7 +76,10 @@ export class ResponsesWriter {
       this.#open = { kind, id: freshId(kind === "text" ? "msg_" : "rs_"), text: "", logprobs: [] };
       const item = kind === "text" ? messageItem(this.#open.id, null, "in_progress") : reasoningItem(this.#open.id, "", "in_progress");
       yield this.#event("response.output_item.added", { output_index: this.#output.length, item });
-      yield this.#event("response.content_part.added", { ...this.#place(), part: kind === "text" ? textPart("", []) : { type: "reasoning_text", text: "" } });
+      yield this.#event("response.content_part.added", {
+        ...this.#place(),
+        part: kind === "text" ? textPart("", []) : { type: "reasoning_text", text: "" },
+      });
     }
     this.#open!.text += text;
     this.#open!.logprobs.push(...logprobs);

@@ -25,10 +25,19 @@ export function toChatRequest(request: ResponsesRequest): ChatRequest {
     temperature: request.temperature,
     top_p: request.top_p,
     max_completion_tokens: request.max_output_tokens,
-    tools: request.tools?.map(({ name, description, parameters, strict }) => ({ type: "function", function: { name, description, parameters, strict } })),
+    tools: request.tools?.map(({ name, description, parameters, strict }) => ({
+      type: "function",
+      function: { name, description, parameters, strict },
+    })),
     tool_choice: typeof choice === "object" && choice !== null ? { type: "function", function: { name: choice.name } } : choice,
     parallel_tool_calls: request.parallel_tool_calls,
-    response_format: format?.type === "json_schema" ? { type: "json_schema", json_schema: { name: format.name, description: format.description, schema: format.schema, strict: format.strict } } : format,
+    response_format:
+      format?.type === "json_schema"
+        ? {
+            type: "json_schema",
+            json_schema: { name: format.name, description: format.description, schema: format.schema, strict: format.strict },
+          }
+        : format,
     reasoning_effort: request.reasoning?.effort,
     logprobs,
     top_logprobs: request.top_logprobs,
@@ -50,17 +59,26 @@ function toMessages(input: ResponsesRequest["input"]): ChatMessage[] {
     const kind = item.type ?? (item.role ? "message" : "");
     if (kind === "message") messages.push({ role: role(item, place), content: joinText(item.content, `${place}.content`) });
     else if (kind === "function_call") {
-      const call = { id: text(item, "call_id", place), type: "function", function: { name: text(item, "name", place), arguments: text(item, "arguments", place) } };
+      const call = {
+        id: text(item, "call_id", place),
+        type: "function",
+        function: { name: text(item, "name", place), arguments: text(item, "arguments", place) },
+      };
       const last = messages.at(-1);
       // What belongs to one turn of the model goes into one message, as templates expect.
       if (last?.role === "assistant") last.tool_calls = [...(last.tool_calls ?? []), call];
       else messages.push({ role: "assistant", content: null, tool_calls: [call] });
     } else if (kind === "function_call_output") {
       const output = item["output"] as string | { type: string }[];
-      if (typeof output !== "string" && !Array.isArray(output)) throw new RequestError("REQUEST_INVALID", `${place}.output`, `${place}.output: expected a string or text parts.`);
+      if (typeof output !== "string" && !Array.isArray(output))
+        throw new RequestError("REQUEST_INVALID", `${place}.output`, `${place}.output: expected a string or text parts.`);
       messages.push({ role: "tool", tool_call_id: text(item, "call_id", place), content: joinText(output, `${place}.output`) });
     } else if (kind !== "reasoning") {
-      throw new RequestError("REQUEST_UNSUPPORTED", place, `${place}.type: expected message, function_call, function_call_output or reasoning, got ${kind.slice(0, 40) || "none"}.`);
+      throw new RequestError(
+        "REQUEST_UNSUPPORTED",
+        place,
+        `${place}.type: expected message, function_call, function_call_output or reasoning, got ${kind.slice(0, 40) || "none"}.`,
+      );
     }
   }
   return messages;

@@ -12,7 +12,11 @@ const MAXIMUM_ITEMS = 10_000;
 const part = z.looseObject({ type: z.string() });
 
 /** Items are told apart by `type` and checked where they are translated, so that an unknown one can be named. */
-const inputItem = z.looseObject({ type: z.string().nullish(), role: z.string().nullish(), content: z.union([z.string(), z.array(part)]).nullish() });
+const inputItem = z.looseObject({
+  type: z.string().nullish(),
+  role: z.string().nullish(),
+  content: z.union([z.string(), z.array(part)]).nullish(),
+});
 
 export const responsesSchema = z.object({
   model: samplingFields.model,
@@ -42,7 +46,13 @@ export const responsesSchema = z.object({
         .discriminatedUnion("type", [
           z.object({ type: z.literal("text") }),
           z.object({ type: z.literal("json_object") }),
-          z.object({ type: z.literal("json_schema"), name: z.string().nullish(), description: z.string().nullish(), schema: jsonSchema, strict: z.boolean().nullish() }),
+          z.object({
+            type: z.literal("json_schema"),
+            name: z.string().nullish(),
+            description: z.string().nullish(),
+            schema: jsonSchema,
+            strict: z.boolean().nullish(),
+          }),
         ])
         .nullish(),
     })

@@ -10,9 +10,28 @@ import type { ResponsesRequest } from "./responses-schema.ts";
 
 /** An item of `output`. */
 export type OutputItem =
-  | { readonly id: string; readonly type: "reasoning"; readonly summary: readonly never[]; readonly content: readonly { readonly type: "reasoning_text"; readonly text: string }[]; readonly status: ItemStatus }
-  | { readonly id: string; readonly type: "message"; readonly role: "assistant"; readonly status: ItemStatus; readonly content: readonly TextPart[] }
-  | { readonly id: string; readonly type: "function_call"; readonly call_id: string; readonly name: string; readonly arguments: string; readonly status: ItemStatus };
+  | {
+      readonly id: string;
+      readonly type: "reasoning";
+      readonly summary: readonly never[];
+      readonly content: readonly { readonly type: "reasoning_text"; readonly text: string }[];
+      readonly status: ItemStatus;
+    }
+  | {
+      readonly id: string;
+      readonly type: "message";
+      readonly role: "assistant";
+      readonly status: ItemStatus;
+      readonly content: readonly TextPart[];
+    }
+  | {
+      readonly id: string;
+      readonly type: "function_call";
+      readonly call_id: string;
+      readonly name: string;
+      readonly arguments: string;
+      readonly status: ItemStatus;
+    };
 
 export type ItemStatus = "in_progress" | "completed" | "incomplete";
 
@@ -77,7 +96,13 @@ export function finalStatus(reason: FinishReason): "completed" | "incomplete" {
 }
 
 export function reasoningItem(id: string, text: string, status: ItemStatus): OutputItem {
-  return { id, type: "reasoning", summary: [], content: status === "in_progress" && !text ? [] : [{ type: "reasoning_text", text }], status };
+  return {
+    id,
+    type: "reasoning",
+    summary: [],
+    content: status === "in_progress" && !text ? [] : [{ type: "reasoning_text", text }],
+    status,
+  };
 }
 
 export function messageItem(id: string, part: TextPart | null, status: ItemStatus): OutputItem {
@@ -85,7 +110,14 @@ export function messageItem(id: string, part: TextPart | null, status: ItemStatu
 }
 
 export function callItem(id: string, call: ToolCall, status: ItemStatus): OutputItem {
-  return { id, type: "function_call", call_id: call.id, name: call.name, arguments: status === "in_progress" ? "" : call.arguments, status };
+  return {
+    id,
+    type: "function_call",
+    call_id: call.id,
+    name: call.name,
+    arguments: status === "in_progress" ? "" : call.arguments,
+    status,
+  };
 }
 
 export function textPart(text: string, logprobs: readonly ChatLogprob[]): TextPart {

@@ -21,7 +21,7 @@ export const samplingFields = {
   min_p: z.number().min(0).max(1).nullish(),
   presence_penalty: z.number().min(-2).max(2).nullish(),
   frequency_penalty: z.number().min(-2).max(2).nullish(),
-  repetition_penalty: z.number().positive().max(10).nullish(),
+  repetition_penalty: z.number().positive().max(2).nullish(),
   seed: z.int().nullish(),
   n: z.int().min(1).max(MAXIMUM_ANSWERS).nullish(),
   stop: z.union([stopText, z.array(stopText).max(MAXIMUM_STOPS)]).nullish(),

@@ -9,6 +9,9 @@ import { isObject, type Json, type JsonObject } from "./config.ts";
 /** Fields of `config.json` and `generation_config.json` that hold ids, beside everything named `*_token_id(s)`. */
 const ID_FIELDS = new Set(["suppress_tokens", "begin_suppress_tokens", "forced_decoder_ids", "bad_words_ids", "force_words_ids", "sequence_bias", "image_token_index"]);
 
+/** Fields whose entries pair ids with something else: which half holds the ids. The other is a position in the answer, or a bias. */
+const PAIRED_IDS: ReadonlyMap<string, 0 | 1> = new Map([["forced_decoder_ids", 1], ["sequence_bias", 0]]);
+
 /** Fields of `generation_config.json` that are safe to publish: sampling defaults, no text. */
 const GENERATION_FIELDS = new Set([
   "do_sample", "max_length", "max_new_tokens", "min_length", "min_new_tokens", "temperature", "top_k", "top_p", "min_p", "typical_p",
@@ -39,11 +42,25 @@ export function sealGenerationConfig(config: JsonObject, encipher: (id: number) 
 }
 
 function mapIds(value: Json, encipher: (id: number) => number, field: string): Json {
-  if (Array.isArray(value)) return value.map((entry) => mapIds(entry, encipher, field));
-  if (typeof value !== "number") return value;
-  if (value === -1) return value; // transformers' "none"
-  if (!Number.isSafeInteger(value) || value < 0) throw new UnseenError("TOKEN_OUT_OF_RANGE", `field ${field} holds ${value}, which is no token id.`, { hint: "Correct the configuration." });
+  const half = PAIRED_IDS.get(field);
+  if (half === undefined || !Array.isArray(value)) return mapNumbers(value, encipher, field);
+  return (value as readonly Json[]).map((pair) => {
+    if (!Array.isArray(pair) || pair.length !== 2) throw notIds(field, pair);
+    return (pair as readonly Json[]).map((part, index) => (index === half ? mapNumbers(part, encipher, field) : part));
+  });
+}
+
+function mapNumbers(value: Json, encipher: (id: number) => number, field: string): Json {
+  if (Array.isArray(value)) return value.map((entry) => mapNumbers(entry, encipher, field));
+  if (value === null || value === false || value === -1) return value; // transformers' "none"
+  if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) throw notIds(field, value);
   return encipher(value);
+}
+
+/** Whatever cannot be enciphered must not be published either. */
+function notIds(field: string, value: Json): UnseenError {
+  const got = typeof value === "number" ? String(value) : Array.isArray(value) ? "a list of another form" : typeof value;
+  return new UnseenError("TOKEN_OUT_OF_RANGE", `field ${field} must hold token ids, got ${got}.`, { hint: "Correct the configuration, or remove the field." });
 }
 
 /** The plain ids that end an answer: `generation_config.json` first, `config.json` else. */
@@ -65,6 +82,8 @@ export function identifiersIn(config: JsonObject, path = ""): { field: string; i
     const here = path ? `${path}.${field}` : field;
     if (isObject(value)) return identifiersIn(value, here);
     if (!holdsIds(field)) return [];
-    return [value].flat(4).filter((id): id is number => typeof id === "number" && id >= 0).map((id) => ({ field: here, id }));
+    const half = PAIRED_IDS.get(field);
+    const ids = half === undefined || !Array.isArray(value) ? value : (value as readonly Json[]).map((pair) => (Array.isArray(pair) ? (pair[half] as Json) : pair));
+    return [ids].flat(4).filter((id): id is number => typeof id === "number" && id >= 0).map((id) => ({ field: here, id }));
   });
 }

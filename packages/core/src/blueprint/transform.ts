@@ -106,7 +106,8 @@ async function transformModel(options: TransformOptions, fromSecret: Uint8Array 
   const fold = to?.strength === "rotate" || from?.strength === "rotate";
   const plan = planTransformation({ model, blueprint, storage, rekeying, fold });
   const encipher = idMap(blueprint.architecture.vocabulary, from, to);
-  const manifest = makeManifest(model, blueprint, to, plan.tied);
+  const form = { tied: plan.tied, format, precision, quantize: options.quantize ?? null };
+  const manifest = to ? makeManifest(model, blueprint, to, form) : model.manifest;
 
   const single = options.output.endsWith(".gguf") ? basename(options.output) : null;
   const place = new OutputPlace(options.output, single);
@@ -160,12 +161,11 @@ function requireOrigin(model: Model, fromSecret: Uint8Array | null, to: ModelKey
   return { secret: fromSecret, strength: model.manifest.strength };
 }
 
-function makeManifest(model: Model, blueprint: Blueprint, to: ModelKey | null, tied: boolean): Manifest | null {
-  if (!to) return model.manifest;
+function makeManifest(model: Model, blueprint: Blueprint, to: ModelKey, form: Parameters<typeof fingerprintOf>[2]): Manifest {
   return {
     scheme: "unseen-ee",
     version: 1,
-    fingerprint: fingerprintOf(to, model, tied),
+    fingerprint: fingerprintOf(to, model, form),
     strength: to.strength,
     family: blueprint.architecture.family,
     vocabularySize: blueprint.architecture.vocabulary,

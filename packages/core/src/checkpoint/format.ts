@@ -145,16 +145,19 @@ function encodeQ8(values: Float64Array, into: Uint8Array): void {
   for (let start = 0, at = 0; start < values.length; start += Q8_WEIGHTS, at += Q8_BYTES) {
     block.set(values.subarray(start, start + Q8_WEIGHTS));
     let largest = 0;
-    for (const value of block) largest = Math.max(largest, Math.abs(value));
+    for (let index = 0; index < Q8_WEIGHTS; index++) largest = Math.max(largest, Math.abs(block[index]!));
     const scale = Math.fround(largest / 127);
-    // A subnormal scale has no finite reciprocal; its binary16 is zero, so the weights are zeros whatever is written.
-    const reciprocal = scale === 0 ? 0 : Math.fround(1 / scale);
     const half = toFloat16(scale);
     into[at] = half & 0xff;
     into[at + 1] = half >>> 8;
-    for (let index = 0; index < Q8_WEIGHTS; index++) {
-      const scaled = Number.isFinite(reciprocal) ? Math.fround(block[index]! * reciprocal) : 0;
-      into[at + 2 + index] = Math.sign(scaled) * Math.floor(Math.abs(scaled) + 0.5);
+    // A subnormal scale has no finite reciprocal; its binary16 is zero, so the weights are zeros whatever is written.
+    const reciprocal = Math.fround(1 / scale);
+    if (!Number.isFinite(reciprocal)) into.fill(0, at + 2, at + Q8_BYTES);
+    else {
+      for (let index = 0; index < Q8_WEIGHTS; index++) {
+        const scaled = Math.fround(block[index]! * reciprocal);
+        into[at + 2 + index] = (scaled + (scaled < 0 ? -0.5 : 0.5)) | 0; // truncates
+      }
     }
   }
 }

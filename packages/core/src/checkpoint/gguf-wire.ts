@@ -76,7 +76,7 @@ interface NumberCodec {
   readonly bytes: number;
   read(view: DataView, at: number): number;
   write(view: DataView, at: number, value: number): void;
-  /** Whether the type holds the value exactly. */
+  /** Whether the value is one of the type; floats of the narrow type get rounded. */
   holds(value: number): boolean;
 }
 

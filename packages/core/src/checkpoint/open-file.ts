@@ -5,7 +5,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { basename } from "node:path";
 import { UnseenError, explainSystemError } from "../errors.ts";
-import { truncated } from "./checks.ts";
+import { tooLarge, truncated } from "./checks.ts";
 
 /** A file open for reading. */
 export interface OpenFile {
@@ -46,6 +46,19 @@ export function openFile(path: string): OpenFile {
     },
     close: () => closeSync(descriptor),
   };
+}
+
+/** All bytes of a file of at most `limit`. Throws `CHECKPOINT_TOO_LARGE` and as {@link openFile}. */
+export function readWhole(path: string, limit: number): Uint8Array {
+  const file = openFile(path);
+  try {
+    if (file.bytes > limit) throw tooLarge(`${file.name}: its ${file.bytes} bytes exceed the limit of ${limit}.`);
+    const content = new Uint8Array(file.bytes);
+    file.read(0, content);
+    return content;
+  } finally {
+    file.close();
+  }
 }
 
 /** The hint for a file whose first bytes are not those of a model. */

@@ -4,12 +4,13 @@
  */
 
 const single = new Float32Array(1);
-const bits = new Uint32Array(single.buffer);
+const bits = new Int32Array(single.buffer); // signed, so that sums of bits stay machine integers
 
 /**
  * The bits of a float64 rounded to float32 *to odd*: an inexact result gets its last bit set.
  * Rounding that to a format with at least two bits fewer equals rounding the float64 itself
  * (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums", 2008), so nothing is rounded twice.
+ * Needed only where float32 lands on the middle between two numbers of the smaller format, which is rare.
  */
 function roundToOdd(value: number): number {
   single[0] = value;
@@ -21,8 +22,10 @@ function roundToOdd(value: number): number {
 /** The bfloat16 bits nearest to a number; beyond the largest finite one an infinity, NaN a quiet NaN. */
 export function toBfloat16(value: number): number {
   if (value !== value) return 0x7fc0;
-  const odd = roundToOdd(value);
-  return ((odd + 0x7fff + ((odd >>> 16) & 1)) >>> 16) & 0xffff;
+  single[0] = value;
+  let nearest = bits[0]!;
+  if ((nearest & 0xffff) === 0x8000) nearest = roundToOdd(value);
+  return ((nearest + 0x7fff + ((nearest >>> 16) & 1)) >>> 16) & 0xffff;
 }
 
 /** The number that bfloat16 bits mean. */
@@ -34,9 +37,11 @@ export function fromBfloat16(half: number): number {
 /** The binary16 bits nearest to a number, subnormals included; from 65520 on an infinity, NaN a quiet NaN. */
 export function toFloat16(value: number): number {
   if (value !== value) return 0x7e00;
-  const odd = roundToOdd(value);
-  const sign = (odd >>> 16) & 0x8000;
-  const magnitude = odd & 0x7fffffff;
+  single[0] = value;
+  let nearest = bits[0]!;
+  if ((nearest & 0xfff) === 0 || (nearest & 0x7fffffff) < 0x38800000) nearest = roundToOdd(value);
+  const sign = (nearest >>> 16) & 0x8000;
+  const magnitude = nearest & 0x7fffffff;
   // Exponents: 127 is one in float32, 15 in binary16. 0x38800000 is 2^-14, the least normal number.
   if (magnitude >= 0x47800000) return sign | 0x7c00;
   if (magnitude >= 0x38800000) {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { copyFileSync, mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, readdirSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import * as fc from "fast-check";
@@ -128,6 +128,7 @@ test("crafted headers are refused by their own code", async (context) => {
     ["infinite dimension", '{"a":{"dtype":"F32","shape":[1e999],"data_offsets":[0,4]}}', 4, "CHECKPOINT_MALFORMED"],
     ["dimension as text", header({ a: entry("F32", ["1"], [0, 4]) }), 4, "CHECKPOINT_MALFORMED"],
     ["product that overflows", header({ a: entry("F32", [2 ** 52, 2 ** 52], [0, 4]) }), 4, "CHECKPOINT_TOO_LARGE"],
+    ["a product that overflows before a zero", header({ a: entry("F32", [2 ** 52, 2 ** 52, 0], [0, 0]) }), 0, "CHECKPOINT_TOO_LARGE"],
     ["bytes that overflow", header({ a: entry("F64", [2 ** 52], [0, 8]) }), 8, "CHECKPOINT_TOO_LARGE"],
     ["nine dimensions", header({ a: entry("F32", [1, 1, 1, 1, 1, 1, 1, 1, 1], [0, 4]) }), 4, "CHECKPOINT_TOO_LARGE"],
     ["offsets that contradict the shape", header({ a: entry("F32", [2], [0, 4]) }), 4, "CHECKPOINT_MALFORMED"],
@@ -337,3 +338,11 @@ test(
     await assert.rejects(openSafetensors(directory), { code: "CHECKPOINT_MISSING_SHARD", message: /00003/ });
   },
 );
+
+test("an index beyond its limit is refused unread", async (context) => {
+  const directory = temporaryDirectory(context);
+  const file = join(directory, "model.safetensors.index.json");
+  writeFileSync(file, "{");
+  truncateSync(file, 100_000_001); // sparse: takes no space
+  await rejectsWith(() => openSafetensors(directory), "CHECKPOINT_TOO_LARGE");
+});

@@ -10,7 +10,7 @@ import { basename, dirname, join, sep } from "node:path";
 import { UnseenError, explainSystemError } from "../errors.ts";
 import { MAXIMUM_TENSORS, checkName, malformed, quote, tensorBytes, tooLarge } from "./checks.ts";
 import { blockSize } from "./format.ts";
-import { openFile } from "./open-file.ts";
+import { readWhole } from "./open-file.ts";
 import { MAXIMUM_HEADER_BYTES, SAFETENSORS_FORMATS, readHeader } from "./safetensors-header.ts";
 import { parseStrictJson, type StrictJson, type StrictJsonLimits, type StrictJsonObject } from "./strict-json.ts";
 import type { Format, TensorLocation } from "./tensor.ts";
@@ -45,7 +45,7 @@ export async function openSafetensors(path: string): Promise<Safetensors> {
   const entry = await findEntry(path);
   if (entry.endsWith(".json")) return openShards(entry);
   const { tensors, metadata } = readHeader(entry);
-  return { tensors: collect([tensors]), metadata, files: [entry] };
+  return { tensors: byName(tensors), metadata, files: [entry] };
 }
 
 /** The absolute path of the file to start with. */
@@ -85,7 +85,7 @@ async function openShards(indexFile: string): Promise<Safetensors> {
   const directory = dirname(indexFile);
   const shards = readIndex(indexFile);
   const files: string[] = [];
-  const parts: TensorLocation[][] = [];
+  const parts: TensorLocation[][] = []; // (shards, tensors)
   let metadata: Record<string, string> | undefined;
   for (const [shard, expected] of shards) {
     await checkInside(directory, shard);
@@ -108,34 +108,23 @@ async function openShards(indexFile: string): Promise<Safetensors> {
     files.push(file);
     parts.push(header.tensors);
   }
-  return { tensors: collect(parts), metadata: metadata ?? {}, files };
+  return { tensors: byName(parts.flat()), metadata: metadata ?? {}, files };
 }
 
 /** The tensors that the index places in each shard; shards in the order of their names. */
 function readIndex(file: string): Map<string, Set<string>> {
-  const source = openFile(file);
-  const bytes = (() => {
-    try {
-      if (source.bytes > MAXIMUM_INDEX_BYTES)
-        throw tooLarge(`${source.name}: its ${source.bytes} bytes exceed the limit of ${MAXIMUM_INDEX_BYTES}.`);
-      const content = new Uint8Array(source.bytes);
-      source.read(0, content);
-      return content;
-    } finally {
-      source.close();
-    }
-  })();
-  const weightMap = parseStrictJson(bytes, source.name, INDEX_LIMITS).get("weight_map");
-  if (!(weightMap instanceof Map)) throw malformed(`${source.name}: expected an object "weight_map".`);
+  const where = basename(file);
+  const weightMap = parseStrictJson(readWhole(file, MAXIMUM_INDEX_BYTES), where, INDEX_LIMITS).get("weight_map");
+  if (!(weightMap instanceof Map)) throw malformed(`${where}: expected an object "weight_map".`);
   const shards = new Map<string, Set<string>>();
   for (const [name, shard] of weightMap as StrictJsonObject) {
-    checkName(name, source.name);
-    const tensors = shards.get(checkShardName(shard, source.name));
+    checkName(name, where);
+    const tensors = shards.get(checkShardName(shard, where));
     if (tensors) tensors.add(name);
     else shards.set(shard as string, new Set([name]));
-    if (shards.size > MAXIMUM_SHARDS) throw tooLarge(`${source.name} names more than ${MAXIMUM_SHARDS} shards.`);
+    if (shards.size > MAXIMUM_SHARDS) throw tooLarge(`${where} names more than ${MAXIMUM_SHARDS} shards.`);
   }
-  if (shards.size === 0) throw malformed(`${source.name}: "weight_map" is empty.`);
+  if (shards.size === 0) throw malformed(`${where}: "weight_map" is empty.`);
   return new Map([...shards].toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
@@ -161,19 +150,9 @@ async function checkInside(directory: string, name: string): Promise<void> {
   throw malformed(`${name} is a link that leads out of ${directory}.`, "Give the directory that holds the files themselves.");
 }
 
-function collect(parts: readonly (readonly TensorLocation[])[]): Map<string, TensorLocation> {
-  const tensors = new Map<string, TensorLocation>();
-  for (const tensor of parts.flat()) {
-    const other = tensors.get(tensor.name);
-    if (other)
-      throw new UnseenError(
-        "CHECKPOINT_DUPLICATE",
-        `tensor ${tensor.name} is in ${basename(other.file)} and in ${basename(tensor.file)}.`,
-        { hint: "Index and shards are of different downloads; download all of them again." },
-      );
-    tensors.set(tensor.name, tensor);
-  }
-  return tensors;
+/** No name comes twice: strict JSON sees it inside a header, and the index places each name in one shard. */
+function byName(tensors: readonly TensorLocation[]): Map<string, TensorLocation> {
+  return new Map(tensors.map((tensor) => [tensor.name, tensor]));
 }
 
 /** A tensor to write. */

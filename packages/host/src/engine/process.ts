@@ -14,7 +14,9 @@ const report = (message: Report): void => {
 };
 
 // Without its server the engine has no purpose; nothing here needs saving, and native threads would delay a polite exit.
-process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
+const end = (): boolean => process.kill(process.pid, "SIGKILL");
+process.on("disconnect", end);
+if (!process.connected) end(); // the server died while this module was being loaded
 // A terminal's Ctrl-C reaches the whole group: the server decides when its engine ends, so that answers can finish.
 process.on("SIGINT", () => {});
 process.on("SIGTERM", () => {});

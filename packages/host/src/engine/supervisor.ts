@@ -57,11 +57,12 @@ export class EngineSupervisor {
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.ready.catch(() => {}); // also reported to whoever awaits it
-    void 0;
+    this.#start();
   }
 
+  /** "closed" as soon as nothing new is taken, though running sequences may still end well. */
   get state(): EngineState {
-    return this.#state;
+    return this.#drained ? "closed" : this.#state;
   }
 
   get counts(): { running: number; waiting: number; restarts: number } {
@@ -248,7 +249,7 @@ export class EngineSupervisor {
     this.#restartDelay = wasReady && lived > HEALTHY_AFTER ? FIRST_RESTART_DELAY : Math.min(this.#restartDelay * 2, LONGEST_RESTART_DELAY);
     this.#restartTimer = setTimeout(() => {
       this.#restarts++;
-      void 0;
+      this.#start();
     }, this.#restartDelay);
   }
 }

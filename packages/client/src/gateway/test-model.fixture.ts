@@ -3,7 +3,7 @@
  * @module
  */
 import type { Bundle } from "../bundle.ts";
-import { ScriptedHost, type HostScript, type ReceivedBody, type Step } from "../engines/scripted-host.ts";
+import { ScriptedHost, type HostScript, type ReceivedBody, type Step } from "../engines/scripted-host.fixture.ts";
 import { VllmEngine } from "../engines/vllm.ts";
 import { TokenCipher } from "../token-cipher.ts";
 import { TextTokenizer } from "../tokenizer.ts";
@@ -39,15 +39,42 @@ export function testTokenizer(chatTemplate = FULL_TEMPLATE): TextTokenizer {
   }
   const tokenizerJson = {
     version: "1.0",
-    added_tokens: specials.map((content, index) => ({ id: 256 + index, content, special: content !== "<think>", single_word: false, lstrip: false, rstrip: false, normalized: false })),
+    added_tokens: specials.map((content, index) => ({
+      id: 256 + index,
+      content,
+      special: content !== "<think>",
+      single_word: false,
+      lstrip: false,
+      rstrip: false,
+      normalized: false,
+    })),
     normalizer: null,
     pre_tokenizer: { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true },
-    post_processor: { type: "TemplateProcessing", single: [{ SpecialToken: { id: "<|bos|>", type_id: 0 } }, { Sequence: { id: "A", type_id: 0 } }], pair: [], special_tokens: { "<|bos|>": { id: "<|bos|>", ids: [BOS], tokens: ["<|bos|>"] } } },
+    post_processor: {
+      type: "TemplateProcessing",
+      single: [{ SpecialToken: { id: "<|bos|>", type_id: 0 } }, { Sequence: { id: "A", type_id: 0 } }],
+      pair: [],
+      special_tokens: { "<|bos|>": { id: "<|bos|>", ids: [BOS], tokens: ["<|bos|>"] } },
+    },
     decoder: { type: "ByteLevel", add_prefix_space: true, trim_offsets: true, use_regex: true },
-    model: { type: "BPE", dropout: null, unk_token: null, continuing_subword_prefix: null, end_of_word_suffix: null, fuse_unk: false, byte_fallback: false, vocab: vocabulary, merges: [] },
+    model: {
+      type: "BPE",
+      dropout: null,
+      unk_token: null,
+      continuing_subword_prefix: null,
+      end_of_word_suffix: null,
+      fuse_unk: false,
+      byte_fallback: false,
+      vocab: vocabulary,
+      merges: [],
+    },
   };
   const tokenizerConfig = { bos_token: "<|bos|>", eos_token: "<|end|>", tokenizer_class: "PreTrainedTokenizerFast" };
-  return TextTokenizer.fromFiles({ tokenizerJson: JSON.stringify(tokenizerJson), tokenizerConfig: JSON.stringify(tokenizerConfig), chatTemplate });
+  return TextTokenizer.fromFiles({
+    tokenizerJson: JSON.stringify(tokenizerJson),
+    tokenizerConfig: JSON.stringify(tokenizerConfig),
+    chatTemplate,
+  });
 }
 
 /** Multiplication by a unit modulo the vocabulary: no id stays in place but 0. */
@@ -71,7 +98,13 @@ export function testBundle(changes: Partial<Bundle> = {}): Bundle {
   };
 }
 
-export const hostModel = { id: "host-name", object: "model", owned_by: "unseen", max_model_len: 4096, unseen: { fingerprint: FINGERPRINT, vocabularySize: VOCABULARY } };
+export const hostModel = {
+  id: "host-name",
+  object: "model",
+  owned_by: "unseen",
+  max_model_len: 4096,
+  unseen: { fingerprint: FINGERPRINT, vocabularySize: VOCABULARY },
+};
 
 /** Cipher ids of a text. */
 export function secret(text: string): number[] {
@@ -99,7 +132,10 @@ export function startHost(answer: HostScript["answer"] | string, changes: Partia
 }
 
 /** A model on these hosts. */
-export function modelOn(hosts: readonly ScriptedHost[], changes: Partial<Bundle> & { template?: string; silence?: number } = {}): GatewayModel {
+export function modelOn(
+  hosts: readonly ScriptedHost[],
+  changes: Partial<Bundle> & { template?: string; silence?: number } = {},
+): GatewayModel {
   const { template, silence = 5_000, ...bundle } = changes;
   const engines = hosts.map((host) => new VllmEngine({ url: host.url, silence }));
   return { id: "test-model", bundle: testBundle(bundle), tokenizer: testTokenizer(template), cipher: testCipher, engines };

@@ -78,7 +78,9 @@ export class ScriptedHost {
 
   /** The completion requests, parsed. */
   get completions(): (Received & { readonly body: ReceivedBody })[] {
-    return this.received.filter((entry) => entry.path === "/v1/completions").map((entry) => ({ ...entry, body: JSON.parse(entry.bytes) as ReceivedBody }));
+    return this.received
+      .filter((entry) => entry.path === "/v1/completions")
+      .map((entry) => ({ ...entry, body: JSON.parse(entry.bytes) as ReceivedBody }));
   }
 
   async close(): Promise<void> {
@@ -105,7 +107,8 @@ export class ScriptedHost {
         await sleep(step.wait);
         continue;
       }
-      if ("status" in step) return json(response, step.status, step.body ?? { error: { message: "scripted", type: "scripted", param: null, code: null } });
+      if ("status" in step)
+        return json(response, step.status, step.body ?? { error: { message: "scripted", type: "scripted", param: null, code: null } });
       if (!response.headersSent) response.writeHead(200, { "content-type": "text/event-stream" });
       response.write("raw" in step ? step.raw : event(step));
       // Gives each chunk a packet of its own, so that a later "die" finds it delivered.

@@ -1,0 +1,124 @@
+import assert from "node:assert/strict";
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { UnseenError } from "@unseen/core/errors.ts";
+import { type Bundle, bundleDirectory, listBundles, loadBundle, loadBundleTokenizer, removeBundle, writeBundle } from "./bundle.ts";
+import { metadata } from "./example-tokenizers.ts";
+import { type Home, resolveHome } from "./home.ts";
+import { tokenizerFilesFromGguf } from "./tokenizer-from-gguf.ts";
+
+const root = await mkdtemp(join(tmpdir(), "unseen-bundle-"));
+after(() => rm(root, { recursive: true }));
+
+const bundle: Bundle = {
+  version: 1,
+  fingerprint: "12".repeat(16),
+  name: "story",
+  keyId: "ab".repeat(8),
+  strength: "rotate",
+  family: "llama",
+  vocabularySize: 4096,
+  contextLength: 512,
+  created: "2026-11-21T10:00:00.000Z",
+  eosIds: [3],
+  bosId: 0,
+  generation: { temperature: 0.7, topP: 0.95 },
+};
+
+function home(name: string): Home {
+  return resolveHome({ UNSEEN_HOME: join(root, name) });
+}
+
+test("a bundle comes back by name and by fingerprint, with its tokenizer", async () => {
+  const place = home("round-trip");
+  const files = tokenizerFilesFromGguf(metadata({ model: "gpt2", pre: "gpt-2", tokens: ["a", "b"], merges: [] }));
+  await writeBundle(place, bundle, files);
+  for (const handle of ["story", bundle.fingerprint]) assert.deepEqual(await loadBundle(place, handle), bundle);
+  assert.deepEqual((await loadBundleTokenizer(place, bundle))?.encode("ab", { specialTokens: false }), [0, 1]);
+  assert.equal((await stat(bundleDirectory(place, bundle.fingerprint))).mode & 0o777, 0o700);
+  assert.deepEqual((await readdir(bundleDirectory(place, bundle.fingerprint))).toSorted(), [
+    "bundle.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+  ]);
+});
+
+test("a model of ids alone has no tokenizer", async () => {
+  const place = home("ids");
+  await writeBundle(place, bundle, {});
+  assert.equal(await loadBundleTokenizer(place, bundle), null);
+});
+
+test("of several bundles with one name the newest answers, each by its fingerprint", async () => {
+  const place = home("newest");
+  const later = { ...bundle, fingerprint: "34".repeat(16), created: "2026-12-01T00:00:00.000Z" };
+  await writeBundle(place, later, {});
+  await writeBundle(place, bundle, {});
+  assert.deepEqual(await loadBundle(place, "story"), later);
+  assert.deepEqual(await loadBundle(place, bundle.fingerprint), bundle);
+  assert.deepEqual(await listBundles(place), [bundle, later]);
+  await removeBundle(place, later.fingerprint);
+  assert.deepEqual(await loadBundle(place, "story"), bundle);
+});
+
+test("writing again replaces, and an interrupted write leaves no bundle", async () => {
+  const place = home("replace");
+  await writeBundle(place, bundle, { "tokenizer.json": "{}" });
+  await writeBundle(place, { ...bundle, contextLength: 1024 }, { "tokenizer.json": "[]" });
+  assert.equal((await loadBundle(place, "story")).contextLength, 1024);
+  assert.equal(await readFile(join(bundleDirectory(place, bundle.fingerprint), "tokenizer.json"), "utf8"), "[]");
+  // Killed before the last file:
+  const half = "56".repeat(16);
+  await mkdir(bundleDirectory(place, half));
+  await writeFile(join(bundleDirectory(place, half), "tokenizer.json"), "{}");
+  assert.deepEqual(
+    (await listBundles(place)).map(({ fingerprint }) => fingerprint),
+    [bundle.fingerprint],
+  );
+  await assert.rejects(loadBundle(place, half), hasCode("BUNDLE_NOT_FOUND"));
+});
+
+test("bad bundles are refused when written and when read, naming the field", async () => {
+  const place = home("bad");
+  const bad: [Partial<Record<keyof Bundle, unknown>>, RegExp][] = [
+    [{ version: 2 }, /version/],
+    [{ fingerprint: "../../etc" }, /fingerprint/],
+    [{ keyId: "x" }, /keyId/],
+    [{ vocabularySize: 2 ** 40 }, /vocabularySize/],
+    [{ eosIds: [4096] }, /eosIds/],
+    [{ bosId: -1 }, /bosId/],
+    [{ contextLength: 0 }, /contextLength/],
+    [{ generation: { temperature: -1 } }, /temperature/],
+  ];
+  for (const [change, message] of bad) {
+    await assert.rejects(writeBundle(place, { ...bundle, ...change } as Bundle, {}), hasCode("BUNDLE_INVALID", message));
+  }
+  for (const name of ["../x", "a/b", "bundle.json", ".hidden", ""])
+    await assert.rejects(writeBundle(place, bundle, { [name]: "" }), hasCode("BUNDLE_INVALID"), name);
+
+  await writeBundle(place, bundle, {});
+  const path = join(bundleDirectory(place, bundle.fingerprint), "bundle.json");
+  for (const content of [
+    "",
+    "[]",
+    "{",
+    JSON.stringify({ ...bundle, name: undefined }),
+    JSON.stringify({ ...bundle, fingerprint: "00".repeat(16) }),
+    "x".repeat(2 ** 21),
+  ]) {
+    await writeFile(path, content);
+    await assert.rejects(loadBundle(place, bundle.fingerprint), hasCode("BUNDLE_INVALID"));
+    assert.deepEqual(await listBundles(place), [], "one damaged bundle does not break the list");
+  }
+});
+
+test("an empty home has no bundles", async () => {
+  assert.deepEqual(await listBundles(home("empty")), []);
+  await assert.rejects(loadBundle(home("empty"), "story"), hasCode("BUNDLE_NOT_FOUND", /story/));
+});
+
+function hasCode(code: string, message = /./): (error: unknown) => boolean {
+  return (error) => UnseenError.isInstance(error) && error.code === code && message.test(error.message);
+}
