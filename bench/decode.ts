@@ -29,7 +29,7 @@ export async function decode(): Promise<Figure[]> {
     for (const name of ["plain", "permute", "rotate"]) hosts.push(await startHostProcess(path(`${name}.gguf`), path("home"), name === "plain" ? ["--plain"] : []));
     const [plain, permute, rotate] = hosts.map(({ url }) => url) as [string, string, string];
     const prompt = Array.from({ length: 32 }, (_, index) => (index * 611) % SHAPE.vocabulary);
-    const speed = (url: string) => async (): Promise<number> => 1 / (await timeStream(url, "any", prompt, TOKENS)).perToken;
+    const speed = (url: string) => async (): Promise<number> => 1 / (await timeStream(url, undefined, prompt, TOKENS)).perToken;
     for (const url of [plain, permute, rotate]) await speed(url)();
     const speeds = await alternate(ROUNDS, { plain: speed(plain), permute: speed(permute), rotate: speed(rotate) });
     return [

@@ -35,7 +35,8 @@ export async function gateway(): Promise<Figure[]> {
     const prompt = tokenizer.encode("Once upon a time there was a little dog who", { specialTokens: true });
     const host = await startHostProcess(file, join(directory, "home"));
     const running = await startGateway({ models: [{ id: "story", bundle, tokenizer, cipher, engines: [new VllmEngine({ url: host.url })] }], port: 0 });
-    const engine = fork(fileURLToPath(new URL("./engine-alone.ts", import.meta.url)), [file], { execArgv: [] });
+    const engine = fork(fileURLToPath(new URL("./engine-alone.ts", import.meta.url)), [file], { execArgv: [], stdio: ["ignore", "ignore", "inherit", "ipc"] });
+    process.once("exit", () => engine.kill("SIGKILL"));
     await once(engine, "message");
     const alone = async (): Promise<StreamTiming> => {
       engine.send({ prompt: cipher.encipher(prompt), tokens: TOKENS });
@@ -49,7 +50,7 @@ export async function gateway(): Promise<Figure[]> {
     };
     const runs = {
       alone: keep("alone", alone),
-      host: keep("host", () => timeStream(host.url, "story", cipher.encipher(prompt), TOKENS)),
+      host: keep("host", () => timeStream(host.url, undefined, cipher.encipher(prompt), TOKENS)),
       gateway: keep("gateway", () => timeStream(running.url, "story", prompt, TOKENS)),
     };
     for (const run of Object.values(runs)) await run();

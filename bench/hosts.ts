@@ -18,9 +18,10 @@ export interface RunningHost {
 export async function startHostProcess(model: string, home: string, flags: readonly string[] = []): Promise<RunningHost> {
   const child = spawn(process.execPath, [CLI, "serve", model, "--port", "0", "--json", ...flags], {
     env: { ...process.env, UNSEEN_HOME: home },
-    stdio: ["ignore", "pipe", "inherit"],
+    stdio: ["ignore", "pipe", "ignore"],
   });
   const exited = once(child, "exit");
+  process.once("exit", () => child.kill("SIGKILL"));
   child.stdout.setEncoding("utf8");
   let text = "";
   for await (const piece of child.stdout) {
@@ -46,8 +47,8 @@ export interface StreamTiming {
   readonly tokens: number;
 }
 
-/** Times one streamed completion of token ids; works against a host and against a gateway. */
-export async function timeStream(url: string, model: string, prompt: readonly number[], tokens: number): Promise<StreamTiming> {
+/** Times one streamed completion of token ids; works against a host (whose only model needs no name) and against a gateway. */
+export async function timeStream(url: string, model: string | undefined, prompt: readonly number[], tokens: number): Promise<StreamTiming> {
   const started = performance.now();
   const response = await fetch(`${url}/v1/completions`, {
     method: "POST",

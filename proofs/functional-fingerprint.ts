@@ -18,6 +18,13 @@ import { forward } from "@unseen/core/reference/forward.ts";
 
 const MODEL = fileURLToPath(new URL("../packages/unseen/models/story-llama", import.meta.url));
 
+/** Both strengths, and one with its weights rounded to 8 bits, which makes the two models differ a little. */
+const VARIANTS: readonly { readonly name: string; readonly output: string; readonly strength: Strength; readonly quantize?: "q8_0" }[] = [
+  { name: "permute", output: "permute", strength: "permute" },
+  { name: "rotate", output: "rotate", strength: "rotate" },
+  { name: "rotate, q8_0", output: "rotate.gguf", strength: "rotate", quantize: "q8_0" },
+];
+
 /** What a model answers to every one-token prompt, with the names of the answers thrown away: `(vocabulary)` rows of `(vocabulary)`. */
 async function fingerprints(path: string): Promise<Float64Array[]> {
   const model = await openModel(path);
@@ -60,16 +67,16 @@ function squaredDistance(a: Float64Array, b: Float64Array, limit: number): numbe
 const directory = mkdtempSync(join(tmpdir(), "unseen-fingerprint-"));
 try {
   const plain = await fingerprints(MODEL);
-  for (const strength of ["permute", "rotate"] as const satisfies Strength[]) {
+  for (const variant of VARIANTS) {
     const secret = crypto.getRandomValues(new Uint8Array(32));
-    const output = join(directory, strength);
-    await encryptModel({ source: MODEL, output, key: { secret, strength } });
+    const output = join(directory, variant.output);
+    await encryptModel({ source: MODEL, output, key: { secret, strength: variant.strength }, quantize: variant.quantize });
     const started = performance.now();
     const guesses = pair(plain, await fingerprints(output));
     const truth = vocabularyPermutation(secret, plain.length);
     const hits = guesses.filter((guess, id) => guess === truth[id]).length;
     const seconds = ((performance.now() - started) / 1000).toFixed(0);
-    process.stdout.write(`${strength.padEnd(8)} ${hits} of ${plain.length} token ids recovered without the key, in ${seconds} s\n`);
+    process.stdout.write(`${variant.name.padEnd(14)} ${hits} of ${plain.length} token ids recovered without the key, in ${seconds} s\n`);
   }
 } finally {
   rmSync(directory, { recursive: true, force: true });

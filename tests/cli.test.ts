@@ -158,10 +158,11 @@ describe("encode and decode", () => {
 
 describe("every command", () => {
   test("prints one object with --json, also when it fails", async () => {
-    const commands: string[][] = [["key", "show", "nobody"], ["encrypt", at("nothing")], ["decode", "--model", "nobody", "--ids", "1"], ["verify", "a", "b"], ["serve", at("nothing")], ["chat", "--host", "http://127.0.0.1:9"], ["gateway", "--host", "http://127.0.0.1:9"]];
+    const nowhere = ["--host", "http://127.0.0.1:9"];
+    const commands: string[][] = [["key", "show", "nobody"], ["encrypt", at("nothing")], ["decode", "--model", "nobody", "--ids", "1"], ["verify", "a", "b"], ["serve", at("nothing")], ["chat", ...nowhere], ["gateway", ...nowhere]];
     const outcomes = await Promise.all(commands.map((command) => runCommand([...command, "--json"], here)));
     for (const [index, outcome] of outcomes.entries()) {
-      const name = commands[index]?.join(" ");
+      const name = (commands[index] as string[]).join(" ");
       assert.equal(outcome.code, 1, name);
       const { error } = onlyObject<{ error: { code: string; message: string } }>(outcome.stdout);
       assert.match(error.code, /^[A-Z_]+$/, name);

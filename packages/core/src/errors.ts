@@ -110,6 +110,11 @@ export function explainSystemError(error: unknown, subject: string): unknown {
     case "ENOSPC":
     case "EDQUOT":
       return new UnseenError("DISK_FULL", `no space left while writing ${subject}.`, { hint: "Free some space or choose another --out; nothing half-written was kept.", cause: error });
+    case "EFBIG":
+      return new UnseenError("DISK_FULL", `${subject} would become larger than a file may be here.`, {
+        hint: "Raise the limit (ulimit -f), or choose an --out on a file system for large files; nothing half-written was kept.",
+        cause: error,
+      });
     case "EACCES":
     case "EPERM":
     case "EROFS":

@@ -9,7 +9,8 @@ import { encode, formatBytes } from "../checkpoint/format.ts";
 import { layoutGguf, type GgufValue } from "../checkpoint/gguf.ts";
 import { layoutSafetensors } from "../checkpoint/safetensors.ts";
 import { createFiles, writeAt } from "../checkpoint/writer.ts";
-import { UnseenError } from "../errors.ts";
+import { UnseenError, explainSystemError } from "../errors.ts";
+import { readExactly } from "./exact-json.ts";
 import type { Blueprint } from "./family.ts";
 import { blueprintOf } from "./families/index.ts";
 import { fingerprintOf, requireKey } from "./fingerprint.ts";
@@ -126,10 +127,10 @@ async function transformModel(options: TransformOptions, fromSecret: Uint8Array 
         onProgress: options.onProgress && ((done) => options.onProgress?.(done, total)),
       }),
     );
-    if (format === "safetensors") writeConfigs(place.directory, model, plan, encipher, precision);
-    if (!single && manifest) writeFileSync(join(place.directory, "README.md"), modelCard(manifest, blueprint.architecture, format));
+    if (format === "safetensors") await writeConfigs(place.directory, model, plan, encipher, precision);
+    if (!single && manifest) writeText(join(place.directory, "README.md"), modelCard(manifest, blueprint.architecture, format));
     // Last, because it is what makes a directory a model.
-    if (!single && manifest) writeFileSync(join(place.directory, "unseen.json"), `${JSON.stringify(manifest, null, 2)}\n`);
+    if (!single && manifest) writeText(join(place.directory, "unseen.json"), `${JSON.stringify(manifest, null, 2)}\n`);
     place.commit();
     return {
       output: place.path,
@@ -273,12 +274,21 @@ function placeJobs(jobs: readonly Job[], layout: FileLayout, directory: string, 
 
 const DTYPE_NAMES: Readonly<Record<Precision, string>> = { F32: "float32", F16: "float16", BF16: "bfloat16" };
 
-function writeConfigs(directory: string, model: Model, plan: Plan, encipher: (id: number) => number, precision: Precision | null): void {
-  const write = (name: string, value: object): void => writeFileSync(join(directory, name), `${JSON.stringify(value, null, 2)}\n`);
-  const dtype = precision ? { dtype: DTYPE_NAMES[precision], ...("torch_dtype" in model.config ? { torch_dtype: DTYPE_NAMES[precision] } : {}) } : {};
-  write("config.json", sealConfig(model.config, encipher, { tie_word_embeddings: plan.tied, ...dtype }));
-  const generation = model.generationConfig ?? {};
+async function writeConfigs(directory: string, model: Model, plan: Plan, encipher: (id: number) => number, precision: Precision | null): Promise<void> {
+  const config = (await readExactly(join(model.path, "config.json"))) ?? model.config;
+  const write = (name: string, value: object): void => writeText(join(directory, name), `${JSON.stringify(value, null, 2)}\n`);
+  const dtype = precision ? { dtype: DTYPE_NAMES[precision], ...("torch_dtype" in config ? { torch_dtype: DTYPE_NAMES[precision] } : {}) } : {};
+  write("config.json", sealConfig(config, encipher, { tie_word_embeddings: plan.tied, ...dtype }));
+  const generation = (await readExactly(join(model.path, "generation_config.json"))) ?? {};
   // Engines without a tokenizer take the stop ids from here alone.
   const eos = endOfSequenceIds(model.config, model.generationConfig);
   write("generation_config.json", sealGenerationConfig({ ...(eos.length > 0 ? { eos_token_id: eos.length === 1 ? (eos[0] as number) : eos } : {}), ...generation }, encipher));
+}
+
+function writeText(file: string, text: string): void {
+  try {
+    writeFileSync(file, text);
+  } catch (error) {
+    throw explainSystemError(error, file);
+  }
 }

@@ -156,7 +156,7 @@ test("crafted headers are refused by their own code", async (context) => {
     ["right-to-left override in a name", header({ "a\u202eb": ok }), 4, "CHECKPOINT_MALFORMED"],
     ["long name", header({ ["a".repeat(5000)]: ok }), 4, "CHECKPOINT_TOO_LARGE"],
     ["an array", "[]", 0, "CHECKPOINT_MALFORMED"],
-    ["a space first", ' {"a":1}', 0, "CHECKPOINT_MALFORMED"],
+    ["a space first", " {}", 0, "CHECKPOINT_MALFORMED"],
     ["no header", "", 0, "CHECKPOINT_MALFORMED"],
     ["text after the object", "{}x", 0, "CHECKPOINT_MALFORMED"],
   ];

@@ -61,7 +61,7 @@ export function addKeyCommands(program: Command): void {
       const [name, file] = values as [string, string];
       const key = await openKey(name);
       const seal = options.recipient ? { recipient: options.recipient } : { passphrase: await newPassphrase() };
-      const text = await exportKey(resolveHome(), key.name, seal, { passphrase: process.env["UNSEEN_PASSPHRASE"] });
+      const text = await exportKey(resolveHome(), key, seal);
       await writeFile(file, text, { mode: 0o600, flag: "wx" }).catch((error: NodeJS.ErrnoException) => {
         if (error.code === "EEXIST") throw new UnseenError("OUTPUT_EXISTS", `${file} already exists.`, { hint: "Choose another file." });
         throw explainSystemError(error, file);

@@ -43,7 +43,7 @@ export function addServeCommands(program: Command): void {
     ],
     async run({ options, values, terminal }) {
       // Loaded here, because the engine's native library is large and the other commands do without it.
-      const { startHost } = await import("@unseen/host/serve.ts");
+      const { closeOnSignals, startHost } = await import("@unseen/host/serve.ts");
       const { context, queue, ...rest } = options;
       const host = await startHost({
         model: values[0] as string,
@@ -58,7 +58,7 @@ export function addServeCommands(program: Command): void {
       announceExposure(options.hostname, options.apiKey, terminal);
       terminal.print(`Serving ${host.name} at ${host.url}, ${host.contextLength} tokens of context${host.manifest ? `, fingerprint ${host.manifest.fingerprint}` : ", NOT ENCRYPTED"}.`);
       terminal.result({ url: host.url, name: host.name, fingerprint: host.manifest?.fingerprint ?? null, contextLength: host.contextLength });
-      await untilStopped((signal) => terminal.note(`${signal}: finishing what runs; press again to stop at once`), () => host.close());
+      await closeOnSignals(host);
     },
   });
 
@@ -86,7 +86,8 @@ export function addServeCommands(program: Command): void {
       terminal.print(`OpenAI base URL  ${gateway.baseUrl}`);
       for (const model of models) terminal.print(`Model            ${model.id}  ${model.bundle.fingerprint}  at ${model.engines.map((engine) => engine.url).join(", ")}`);
       terminal.result({ url: gateway.url, baseUrl: gateway.baseUrl, models: models.map((model) => model.id) });
-      await untilStopped(() => {}, () => gateway.close());
+      await untilStopped();
+      await gateway.close();
     },
   });
 
@@ -119,12 +120,10 @@ function announceExposure(hostname: string, apiKey: string | undefined, terminal
   terminal.note(`Warning: ${hostname} is reachable from other machines and no --api-key is set.`);
 }
 
-/** Waits for SIGINT or SIGTERM, closes, and lets a second signal end the process at once. */
-async function untilStopped(announce: (signal: string) => void, close: () => Promise<void>): Promise<void> {
-  const signal = await new Promise<string>((resolve) => {
-    for (const name of ["SIGINT", "SIGTERM"]) process.once(name, () => resolve(name));
+/** Resolves on SIGINT or SIGTERM; a second one ends the process at once. */
+async function untilStopped(): Promise<void> {
+  await new Promise<void>((resolve) => {
+    for (const name of ["SIGINT", "SIGTERM"]) process.once(name, () => resolve());
   });
-  announce(signal);
   process.once("SIGINT", () => process.exit(130));
-  await close();
 }

@@ -1,0 +1,37 @@
+/**
+ * `npm run prove -- [NAME...] [--json]`: measures what the project promises and exits with 1 if a promise does not hold.
+ * @module
+ */
+import { formatTable, type Finding, type Proof } from "./proof.ts";
+
+/** Every proof, loaded when asked for. */
+const proofs: Readonly<Record<string, () => Promise<Proof>>> = {
+  chat: async () => (await import("./chat.ts")).chat,
+};
+
+const flags = process.argv.slice(2);
+const json = flags.includes("--json");
+const names = flags.filter((flag) => !flag.startsWith("--"));
+const unknown = names.filter((name) => !Object.hasOwn(proofs, name.split("/")[0] as string));
+if (unknown.length > 0) {
+  process.stderr.write(`prove: no proof ${unknown.join(", ")}. There is: ${Object.keys(proofs).join(", ")}; a part of one is NAME/PART.\n`);
+  process.exit(1);
+}
+
+const results: { proof: string; findings: Finding[] }[] = [];
+for (const name of names.length > 0 ? names : Object.keys(proofs)) {
+  const [main, part] = name.split("/") as [string, string | undefined];
+  const proof = await (proofs[main] as () => Promise<Proof>)();
+  const findings: Finding[] = [];
+  const note = (line: string): void => void process.stderr.write(`  ${line}\n`);
+  note(`${proof.title}${part ? `: ${part}` : ""}`);
+  for await (const { claim, figure, bar, holds } of proof.run(note, part)) {
+    findings.push({ claim, figure, bar, holds });
+    note(`${holds === null ? "not run" : holds ? "holds" : "FAILS"}: ${claim}: ${figure}`);
+  }
+  results.push({ proof: name, findings });
+  if (!json) process.stdout.write(`\n${proof.title}\n\n${formatTable(findings)}\n`);
+}
+const holds = results.every(({ findings }) => findings.length > 0 && findings.every((finding) => finding.holds !== false));
+if (json) process.stdout.write(`${JSON.stringify({ holds, results })}\n`);
+process.exitCode = holds ? 0 : 1;
