@@ -26,7 +26,8 @@ export async function decode(): Promise<Figure[]> {
     for (const strength of ["permute", "rotate"] as const) {
       await encryptModel({ source: path("plain"), output: path(`${strength}.gguf`), precision: "f16", key: { secret, strength } });
     }
-    for (const name of ["plain", "permute", "rotate"]) hosts.push(await startHostProcess(path(`${name}.gguf`), path("home"), name === "plain" ? ["--plain"] : []));
+    for (const name of ["plain", "permute", "rotate"])
+      hosts.push(await startHostProcess(path(`${name}.gguf`), path("home"), name === "plain" ? ["--plain"] : []));
     const [plain, permute, rotate] = hosts.map(({ url }) => url) as [string, string, string];
     const prompt = Array.from({ length: 32 }, (_, index) => (index * 611) % SHAPE.vocabulary);
     const speed = (url: string) => async (): Promise<number> => 1 / (await timeStream(url, undefined, prompt, TOKENS)).perToken;

@@ -27,15 +27,35 @@ export async function gateway(): Promise<Figure[]> {
   try {
     const secret = crypto.getRandomValues(new Uint8Array(32));
     const file = join(directory, "model.gguf");
-    const { manifest, eosIds, bosId, contextLength } = await encryptModel({ source: MODEL, output: file, key: { secret, strength: "rotate" } });
+    const { manifest, eosIds, bosId, contextLength } = await encryptModel({
+      source: MODEL,
+      output: file,
+      key: { secret, strength: "rotate" },
+    });
     if (!manifest) throw new Error("no manifest");
-    const bundle: Bundle = { ...manifest, version: 1, name: "story", keyId: "0".repeat(16), contextLength, created: new Date().toISOString(), eosIds: [...eosIds], bosId, generation: {} };
+    const bundle: Bundle = {
+      ...manifest,
+      version: 1,
+      name: "story",
+      keyId: "0".repeat(16),
+      contextLength,
+      created: new Date().toISOString(),
+      eosIds: [...eosIds],
+      bosId,
+      generation: {},
+    };
     const cipher = new TokenCipher(vocabularyPermutation(secret, manifest.vocabularySize));
     const tokenizer = await TextTokenizer.load(MODEL);
     const prompt = tokenizer.encode("Once upon a time there was a little dog who", { specialTokens: true });
     const host = await startHostProcess(file, join(directory, "home"));
-    const running = await startGateway({ models: [{ id: "story", bundle, tokenizer, cipher, engines: [new VllmEngine({ url: host.url })] }], port: 0 });
-    const engine = fork(fileURLToPath(new URL("./engine-alone.ts", import.meta.url)), [file], { execArgv: [], stdio: ["ignore", "ignore", "inherit", "ipc"] });
+    const running = await startGateway({
+      models: [{ id: "story", bundle, tokenizer, cipher, engines: [new VllmEngine({ url: host.url })] }],
+      port: 0,
+    });
+    const engine = fork(fileURLToPath(new URL("./engine-alone.ts", import.meta.url)), [file], {
+      execArgv: [],
+      stdio: ["ignore", "ignore", "inherit", "ipc"],
+    });
     process.once("exit", () => engine.kill("SIGKILL"));
     await once(engine, "message");
     const alone = async (): Promise<StreamTiming> => {
@@ -59,11 +79,16 @@ export async function gateway(): Promise<Figure[]> {
     engine.kill();
     await running.close();
     await host.stop();
-    const microseconds = (name: keyof typeof timings, field: "first" | "perToken"): number => median(timings[name].map((timing) => timing[field])) * 1e6;
+    const microseconds = (name: keyof typeof timings, field: "first" | "perToken"): number =>
+      median(timings[name].map((timing) => timing[field])) * 1e6;
     return [
       { name: "engine alone, per token", value: microseconds("alone", "perToken"), unit: "us" },
       { name: "host adds, per streamed token", value: microseconds("host", "perToken") - microseconds("alone", "perToken"), unit: "us" },
-      { name: "gateway adds, per streamed token", value: microseconds("gateway", "perToken") - microseconds("host", "perToken"), unit: "us" },
+      {
+        name: "gateway adds, per streamed token",
+        value: microseconds("gateway", "perToken") - microseconds("host", "perToken"),
+        unit: "us",
+      },
       { name: "engine alone, to the first token", value: microseconds("alone", "first"), unit: "us" },
       { name: "host adds, to the first token", value: microseconds("host", "first") - microseconds("alone", "first"), unit: "us" },
       { name: "gateway adds, to the first token", value: microseconds("gateway", "first") - microseconds("host", "first"), unit: "us" },

@@ -20,7 +20,10 @@ export function median(values: readonly number[]): number {
 }
 
 /** Runs each candidate in turn, `rounds` times, so that what else the machine does hits all of them alike; gives every result. */
-export async function alternate<Name extends string>(rounds: number, candidates: Record<Name, () => Promise<number>>): Promise<Record<Name, number[]>> {
+export async function alternate<Name extends string>(
+  rounds: number,
+  candidates: Record<Name, () => Promise<number>>,
+): Promise<Record<Name, number[]>> {
   const names = Object.keys(candidates) as Name[];
   const results = Object.fromEntries(names.map((name) => [name, [] as number[]])) as Record<Name, number[]>;
   for (let round = 0; round < rounds; round += 1) {

@@ -12,7 +12,16 @@ import { layoutSafetensors } from "@unseen/core/checkpoint/safetensors.ts";
 import { createFiles } from "@unseen/core/checkpoint/writer.ts";
 
 /** The shape of Llama 3.2 1B. */
-export const ONE_BILLION = { hidden: 2048, layers: 16, heads: 32, kvHeads: 8, headSize: 64, neurons: 8192, vocabulary: 128_256, tied: true };
+export const ONE_BILLION = {
+  hidden: 2048,
+  layers: 16,
+  heads: 32,
+  kvHeads: 8,
+  headSize: 64,
+  neurons: 8192,
+  vocabulary: 128_256,
+  tied: true,
+};
 export type Shape = typeof ONE_BILLION;
 
 const PIECE = 8 << 20;
@@ -22,12 +31,30 @@ export function writeRandomCheckpoint(directory: string, shape: Shape): number {
   const { hidden, layers, heads, kvHeads, headSize, neurons, vocabulary, tied } = shape;
   mkdirSync(directory, { recursive: true });
   const config = {
-    architectures: ["LlamaForCausalLM"], model_type: "llama", hidden_size: hidden, intermediate_size: neurons, num_hidden_layers: layers,
-    num_attention_heads: heads, num_key_value_heads: kvHeads, head_dim: headSize, vocab_size: vocabulary, max_position_embeddings: 8192,
-    rms_norm_eps: 1e-5, rope_theta: 500_000, hidden_act: "silu", tie_word_embeddings: tied, torch_dtype: "bfloat16", bos_token_id: 0, eos_token_id: 1,
+    architectures: ["LlamaForCausalLM"],
+    model_type: "llama",
+    hidden_size: hidden,
+    intermediate_size: neurons,
+    num_hidden_layers: layers,
+    num_attention_heads: heads,
+    num_key_value_heads: kvHeads,
+    head_dim: headSize,
+    vocab_size: vocabulary,
+    max_position_embeddings: 8192,
+    rms_norm_eps: 1e-5,
+    rope_theta: 500_000,
+    hidden_act: "silu",
+    tie_word_embeddings: tied,
+    torch_dtype: "bfloat16",
+    bos_token_id: 0,
+    eos_token_id: 1,
   };
   writeFileSync(join(directory, "config.json"), JSON.stringify(config, null, 2));
-  const matrix = (name: string, rows: number, columns: number) => ({ name: `${name}.weight`, format: "BF16" as const, shape: [rows, columns] });
+  const matrix = (name: string, rows: number, columns: number) => ({
+    name: `${name}.weight`,
+    format: "BF16" as const,
+    shape: [rows, columns],
+  });
   const vector = (name: string) => ({ name: `${name}.weight`, format: "BF16" as const, shape: [hidden] });
   const tensors = [
     matrix("model.embed_tokens", vocabulary, hidden),
@@ -74,6 +101,8 @@ if (import.meta.main) {
   });
   const [directory] = positionals;
   if (!directory) throw new Error("usage: node bench/random-checkpoint.ts DIRECTORY [--layers N] ...");
-  const given = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, name === "tied" ? value === "true" : Number(value)]));
+  const given = Object.fromEntries(
+    Object.entries(values).map(([name, value]) => [name, name === "tied" ? value === "true" : Number(value)]),
+  );
   process.stdout.write(`${writeRandomCheckpoint(directory, { ...ONE_BILLION, ...given })} bytes\n`);
 }

@@ -17,15 +17,24 @@ const CLI = fileURLToPath(new URL("../packages/unseen/bin/unseen.js", import.met
 async function encrypt(directory: string, strength: string): Promise<{ seconds: number; megabytes: number }> {
   const output = join(directory, "encrypted");
   rmSync(output, { recursive: true, force: true });
-  const child = spawn(process.execPath, [CLI, "encrypt", join(directory, "plain"), "--out", output, "--strength", strength, "--no-measure", "--json"], {
-    env: { ...process.env, UNSEEN_HOME: join(directory, "home") },
-    stdio: ["ignore", "ignore", "inherit"],
-  });
+  const child = spawn(
+    process.execPath,
+    [CLI, "encrypt", join(directory, "plain"), "--out", output, "--strength", strength, "--no-measure", "--json"],
+    {
+      env: { ...process.env, UNSEEN_HOME: join(directory, "home") },
+      stdio: ["ignore", "ignore", "inherit"],
+    },
+  );
   let peak = 0;
   const watch = setInterval(() => {
     peak = Math.max(peak, residentKilobytes(child.pid));
   }, 50);
-  const elapsed = await seconds(() => new Promise<void>((resolve, reject) => child.once("exit", (code) => (code === 0 ? resolve() : reject(new Error(`encrypt ended with ${code}`))))));
+  const elapsed = await seconds(
+    () =>
+      new Promise<void>((resolve, reject) =>
+        child.once("exit", (code) => (code === 0 ? resolve() : reject(new Error(`encrypt ended with ${code}`)))),
+      ),
+  );
   clearInterval(watch);
   rmSync(output, { recursive: true, force: true });
   return { seconds: elapsed, megabytes: peak / 1024 };

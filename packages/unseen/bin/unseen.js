@@ -9,6 +9,11 @@ import { fileURLToPath } from "node:url";
 const main = join(dirname(fileURLToPath(import.meta.url)), "../src/main.ts");
 const [major] = process.versions.node.split(".").map(Number);
 
+// A reader that has seen enough, like `head`, is no failure.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on("error", (error) => process.exit(error.code === "EPIPE" ? 0 : 1));
+}
+
 if (major >= 24) {
   const { run } = await import(main);
   process.exitCode = await run(process.argv.slice(2));

@@ -46,7 +46,12 @@ export async function bundleModel(home: Home, input: BundleSource): Promise<{ bu
     generation: generationDefaults(await readJson(join(input.tokenizer ?? input.source, "generation_config.json")).catch(() => null)),
   };
   await writeBundle(home, bundle, files);
-  await recordModel(home, input.key, { fingerprint: manifest.fingerprint, strength: manifest.strength, name: input.name, created: bundle.created });
+  await recordModel(home, input.key, {
+    fingerprint: manifest.fingerprint,
+    strength: manifest.strength,
+    name: input.name,
+    created: bundle.created,
+  });
   return { bundle, hasTokenizer: "tokenizer.json" in files };
 }
 
@@ -61,14 +66,22 @@ async function tokenizerFiles(input: BundleSource): Promise<Record<string, Uint8
       throw error;
     }
   }
-  const entries = await Promise.all(TOKENIZER_FILES.map(async (name) => [name, await readFile(join(directory, name)).catch(() => null)] as const));
+  const entries = await Promise.all(
+    TOKENIZER_FILES.map(async (name) => [name, await readFile(join(directory, name)).catch(() => null)] as const),
+  );
   return Object.fromEntries(entries.filter((entry): entry is readonly [string, NonNullable<(typeof entry)[1]>] => entry[1] !== null));
 }
 
 function generationDefaults(config: JsonObject | null): Bundle["generation"] {
   if (!isObject(config ?? undefined) || config?.["do_sample"] !== true) return {};
   const number = (field: string): number | undefined => (typeof config[field] === "number" ? config[field] : undefined);
-  const values = { temperature: number("temperature"), topP: number("top_p"), topK: number("top_k"), minP: number("min_p"), repetitionPenalty: number("repetition_penalty") };
+  const values = {
+    temperature: number("temperature"),
+    topP: number("top_p"),
+    topK: number("top_k"),
+    minP: number("min_p"),
+    repetitionPenalty: number("repetition_penalty"),
+  };
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
 }
 

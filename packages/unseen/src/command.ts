@@ -2,7 +2,7 @@
  * One shape for every command: options that are environment variables too, `--json`, exit codes.
  * @module
  */
-import { Command, CommanderError, Option } from "commander";
+import { InvalidArgumentError, Option, type Command } from "commander";
 import { createTerminal, reportFailure, type Terminal } from "./terminal.ts";
 
 /** An option; its value also comes from `env`, by default `UNSEEN_` and the flag's name. */
@@ -24,7 +24,11 @@ export interface CommandSpecification<Options> {
   readonly arguments?: readonly (readonly [string, string])[];
   readonly options?: readonly OptionSpecification[];
   /** Does the work, prints with the terminal, and returns what `--json` shows; an exit code where it is not 0. */
-  run(input: { readonly options: Options; readonly values: readonly (string | undefined)[]; readonly terminal: Terminal }): Promise<object | void>;
+  run(input: {
+    readonly options: Options;
+    readonly values: readonly (string | undefined)[];
+    readonly terminal: Terminal;
+  }): Promise<object | void>;
 }
 
 /** A result with which a command says that it worked but the answer is no. */
@@ -35,7 +39,7 @@ export function addCommand<Options>(parent: Command, specification: CommandSpeci
   const command = parent.command(specification.name).description(specification.description);
   for (const [name, description] of specification.arguments ?? []) command.argument(name, description);
   for (const option of specification.options ?? []) command.addOption(makeOption(option));
-  command.addOption(new Option("--json", "print one JSON object on stdout").env("UNSEEN_JSON"));
+  command.addOption(makeOption({ flags: "--json", description: "print one JSON object on stdout" }));
   command.action(async (...received: unknown[]) => {
     const values = received.slice(0, specification.arguments?.length ?? 0) as (string | undefined)[];
     const options = command.opts<Options & { json?: boolean }>();
@@ -54,9 +58,19 @@ export function addCommand<Options>(parent: Command, specification: CommandSpeci
   return command;
 }
 
+const SAYS_OFF: ReadonlySet<string> = new Set(["", "0", "false", "no", "off"]);
+
+/** An option without a value. */
+function isSwitch(flags: string): boolean {
+  return !/[<[]/.test(flags);
+}
+
 function makeOption(specification: OptionSpecification): Option {
   const option = new Option(specification.flags, specification.description);
-  option.env(specification.env ?? `UNSEEN_${option.name().replaceAll("-", "_").toUpperCase()}`);
+  const variable = specification.env ?? `UNSEEN_${option.name().replaceAll("-", "_").toUpperCase()}`;
+  // A switch is off when its variable says so; commander would take any value for on.
+  const given = process.env[variable];
+  if (given === undefined || !isSwitch(specification.flags) || !SAYS_OFF.has(given.toLowerCase())) option.env(variable);
   if (specification.choices) option.choices(specification.choices);
   if (specification.repeated) {
     option.argParser((value: string, previous: string[] | undefined) => [...(previous ?? []), ...value.split(",")]);
@@ -70,7 +84,7 @@ export function wholeNumber(minimum: number, maximum = Number.MAX_SAFE_INTEGER):
   return (value) => {
     const number = Number(value);
     if (value.trim() === "" || !Number.isSafeInteger(number) || number < minimum || number > maximum) {
-      throw new CommanderError(1, "unseen.invalidNumber", `must be a whole number from ${minimum} to ${maximum}, got ${JSON.stringify(value)}.`);
+      throw new InvalidArgumentError(`It must be a whole number from ${minimum} to ${maximum}.`);
     }
     return number;
   };

@@ -6,6 +6,7 @@ import type { ServedModel } from "@unseen/client/gateway/model.ts";
 import type { RunningGateway } from "@unseen/client/gateway/serve.ts";
 import { readEvents } from "@unseen/client/engines/event-stream.ts";
 import type { Crossing } from "@unseen/client/engines/recording.ts";
+import { withoutControls } from "@unseen/client/chat/chat-loop.ts";
 import { UnseenError } from "@unseen/core/errors.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -32,7 +33,13 @@ export async function streamDemonstration(input: {
   const response = await fetch(`${gateway.baseUrl}/chat/completions`, {
     method: "POST",
     headers: { "content-type": "application/json", ...(apiKey ? { authorization: `Bearer ${apiKey}` } : {}) },
-    body: JSON.stringify({ model: model.id, stream: true, temperature: 0, max_tokens: 120, messages: [{ role: "user", content: question }] }),
+    body: JSON.stringify({
+      model: model.id,
+      stream: true,
+      temperature: 0,
+      max_tokens: 120,
+      messages: [{ role: "user", content: question }],
+    }),
   });
   if (!response.ok || !response.body) throw new UnseenError("HOST_PROTOCOL", `the gateway answered ${response.status}.`);
   let answer = "";
@@ -40,7 +47,7 @@ export async function streamDemonstration(input: {
     if (data === "[DONE]") break;
     const delta = (JSON.parse(data) as { choices?: { delta?: { content?: string } }[] }).choices?.[0]?.delta?.content ?? "";
     answer += delta;
-    terminal.write(delta);
+    terminal.write(withoutControls(delta));
   }
   const prompt = crossings.flatMap(({ sent }) => sent);
   const received = crossings.flatMap(({ received: ids }) => ids);

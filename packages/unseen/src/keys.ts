@@ -34,7 +34,9 @@ export async function openOrMakeKey(name: string, home: Home = resolveHome()): P
 /** Asks on the terminal without showing what is typed. Throws `KEY_INVALID` where nobody can answer. */
 export async function askPassphrase(question: string): Promise<string> {
   if (!process.stdin.isTTY) {
-    throw new UnseenError("KEY_INVALID", "a passphrase is needed and there is no terminal to ask for it.", { hint: "Set UNSEEN_PASSPHRASE." });
+    throw new UnseenError("KEY_INVALID", "a passphrase is needed and there is no terminal to ask for it.", {
+      hint: "Set UNSEEN_PASSPHRASE.",
+    });
   }
   process.stderr.write(question);
   const silent = new Writable({ write: (_chunk, _encoding, done) => done() });

@@ -28,7 +28,10 @@ export function createProgram(): Command {
   addEncryptCommands(program);
   addServeCommands(program);
   addIdCommands(program);
-  program.addHelpText("after", "\nEvery flag is also an environment variable, UNSEEN_ and its name; a flag wins. UNSEEN_HOME holds keys, bundles and models (default ~/.unseen).");
+  program.addHelpText(
+    "after",
+    "\nEvery flag is also an environment variable, UNSEEN_ and its name; a flag wins. UNSEEN_HOME holds keys, bundles and models (default ~/.unseen).",
+  );
   return program;
 }
 

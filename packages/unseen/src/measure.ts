@@ -19,8 +19,15 @@ export const PROMPTS = [
 ] as const;
 
 /** Token sequences for a comparison of about `tokens` positions; random ids where there is no tokenizer. */
-export function sampleSequences(tokenizer: TextTokenizer | null, vocabulary: number, tokens: number, prompts: readonly string[] = PROMPTS): number[][] {
-  const sequences = tokenizer ? prompts.map((prompt) => tokenizer.encode(prompt, { specialTokens: true })) : [pseudoRandomIds(vocabulary, tokens)];
+export function sampleSequences(
+  tokenizer: TextTokenizer | null,
+  vocabulary: number,
+  tokens: number,
+  prompts: readonly string[] = PROMPTS,
+): number[][] {
+  const sequences = tokenizer
+    ? prompts.map((prompt) => tokenizer.encode(prompt, { specialTokens: true }))
+    : [pseudoRandomIds(vocabulary, tokens)];
   let left = tokens;
   return sequences
     .map((ids) => {
@@ -37,7 +44,12 @@ export function affordableTokens(weights: number): number {
 }
 
 /** Runs both models. Throws what `compareModels` throws. */
-export async function measureFidelity(plain: string, encrypted: string, secret: Uint8Array, sequences: readonly (readonly number[])[]): Promise<Fidelity> {
+export async function measureFidelity(
+  plain: string,
+  encrypted: string,
+  secret: Uint8Array,
+  sequences: readonly (readonly number[])[],
+): Promise<Fidelity> {
   return compareModels(await openModel(plain), await openModel(encrypted), secret, sequences);
 }
 

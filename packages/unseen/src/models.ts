@@ -10,16 +10,25 @@ import type { Home } from "@unseen/client/home.ts";
 import { TokenCipher } from "@unseen/client/token-cipher.ts";
 import { vocabularyPermutation } from "@unseen/core/blueprint/spaces.ts";
 import { UnseenError } from "@unseen/core/errors.ts";
-import type { OptionSpecification } from "./command.ts";
+import { wholeNumber, type OptionSpecification } from "./command.ts";
 import { openKey } from "./keys.ts";
 
 export const DEFAULT_HOST = "http://127.0.0.1:8801";
 
 export const hostOptions: readonly OptionSpecification[] = [
   { flags: "--model <name>", description: "name or fingerprint of the model (default: what the hosts serve)", repeated: true },
-  { flags: "--host <url>", description: `address of a host; several share the work and stand in for each other (default: ${DEFAULT_HOST})`, repeated: true },
+  {
+    flags: "--host <url>",
+    description: `address of a host; several share the work and stand in for each other (default: ${DEFAULT_HOST})`,
+    repeated: true,
+  },
   { flags: "--host-api-key <key>", description: "API key that the hosts ask for" },
-  { flags: "--timeout <seconds>", description: "give a host up after this much silence", env: "UNSEEN_HOST_TIMEOUT", parse: Number },
+  {
+    flags: "--timeout <seconds>",
+    description: "give a host up after this much silence",
+    env: "UNSEEN_HOST_TIMEOUT",
+    parse: wholeNumber(1, 86_400),
+  },
 ];
 
 export interface HostFlags {
@@ -57,7 +66,13 @@ export async function connectModels(home: Home, flags: HostFlags): Promise<Gatew
     }
   }
   // With one reachable host there is work to do; the others join when they answer again.
-  if (paired.size === 0) throw failures[0] ?? new UnseenError("MODEL_NOT_FOUND", `no host at ${urls.join(", ")} serves the model.`, { hint: "Start one with `unseen serve DIRECTORY`." });
+  if (paired.size === 0)
+    throw (
+      failures[0] ??
+      new UnseenError("MODEL_NOT_FOUND", `no host at ${urls.join(", ")} serves the model.`, {
+        hint: "Start one with `unseen serve DIRECTORY`.",
+      })
+    );
   for (const entry of wanted?.length === 1 ? paired.values() : []) {
     for (const engine of engines) if (!entry.engines.includes(engine)) entry.engines.push(engine);
   }
@@ -79,14 +94,20 @@ export async function openModelFor(home: Home, bundle: Bundle, engines: readonly
 async function bundleFor(home: Home, model: HostModel, wanted: readonly Bundle[] | null, url: string): Promise<Bundle | null> {
   if (model.fingerprint === undefined) {
     if (wanted?.length === 1) return wanted[0] as Bundle;
-    throw new UnseenError("BUNDLE_NOT_FOUND", `the host ${url} does not say which encrypted model it serves.`, { hint: "Name it with --model NAME." });
+    throw new UnseenError("BUNDLE_NOT_FOUND", `the host ${url} does not say which encrypted model it serves.`, {
+      hint: "Name it with --model NAME.",
+    });
   }
   if (wanted) {
     const match = wanted.find((bundle) => bundle.fingerprint === model.fingerprint);
     if (match) return match;
-    throw new UnseenError("BUNDLE_MISMATCH", `the host ${url} serves ${model.fingerprint}, not ${wanted.map((bundle) => `${bundle.name} (${bundle.fingerprint})`).join(" or ")}.`, {
-      hint: "Serve the directory that was encrypted with this bundle, or choose another --model.",
-    });
+    throw new UnseenError(
+      "BUNDLE_MISMATCH",
+      `the host ${url} serves ${model.fingerprint}, not ${wanted.map((bundle) => `${bundle.name} (${bundle.fingerprint})`).join(" or ")}.`,
+      {
+        hint: "Serve the directory that was encrypted with this bundle, or choose another --model.",
+      },
+    );
   }
   const known = (await listBundles(home)).find((bundle) => bundle.fingerprint === model.fingerprint);
   if (known) return known;

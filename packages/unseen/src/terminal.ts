@@ -24,7 +24,10 @@ export interface Progress {
 }
 
 /** A terminal over the process's streams, or over given ones. */
-export function createTerminal(json: boolean, streams: { stdout: NodeJS.WritableStream; stderr: NodeJS.WritableStream & { isTTY?: boolean } } = process): Terminal {
+export function createTerminal(
+  json: boolean,
+  streams: { stdout: NodeJS.WritableStream; stderr: NodeJS.WritableStream & { isTTY?: boolean } } = process,
+): Terminal {
   const { stdout, stderr } = streams;
   return {
     json,
@@ -57,7 +60,9 @@ function progressBar(label: string, stream: NodeJS.WritableStream & { isTTY?: bo
       } else if (now - drawn > REDRAW_MILLISECONDS || done >= total) {
         drawn = now;
         const filled = Math.round(share * BAR_WIDTH);
-        stream.write(`\r${label} ${"█".repeat(filled)}${"░".repeat(BAR_WIDTH - filled)} ${String(Math.floor(share * 100)).padStart(3)} % ${left.padEnd(14)}`);
+        stream.write(
+          `\r${label} ${"█".repeat(filled)}${"░".repeat(BAR_WIDTH - filled)} ${String(Math.floor(share * 100)).padStart(3)} % ${left.padEnd(14)}`,
+        );
       }
     },
     end() {

@@ -44,6 +44,7 @@ class ChatSession {
   readonly #reader: Interface;
   #showWire: boolean;
   #answering: AbortController | null = null;
+  #ended = false;
 
   constructor(options: ChatLoopOptions, conversation: Conversation) {
     this.#options = options;
@@ -58,13 +59,21 @@ class ChatSession {
       historySize: 1000,
     });
     this.#reader.on("SIGINT", () => this.#interrupt());
+    this.#reader.once("close", () => {
+      this.#ended = true;
+    });
+  }
+
+  /** Piped input ends long before the last answer does; its lines are still to be read then. */
+  #prompt(): void {
+    if (!this.#ended) this.#reader.prompt();
   }
 
   async run(): Promise<void> {
     const { id, bundle } = this.#options.model;
     this.#say(this.#paint("2", `${id} · encrypted (${bundle.strength}) · the host sees ids under your key · /help`));
     let lines: string[] | null = null;
-    this.#reader.prompt();
+    this.#prompt();
     for await (const line of this.#reader) {
       if (lines) {
         // A message of several lines ends where a line ends with the fence.
@@ -84,7 +93,7 @@ class ChatSession {
           continue;
         }
       } else if (!(await this.#handle(line))) break;
-      this.#reader.prompt();
+      this.#prompt();
     }
     this.#reader.close();
   }

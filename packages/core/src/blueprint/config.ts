@@ -10,15 +10,69 @@ export type JsonObject = { readonly [key: string]: Json };
 
 /** Fields that describe training, storage or generation and never enter the forward pass. */
 const WITHOUT_EFFECT = new Set([
-  "_attn_implementation", "_attn_implementation_autoset", "_name_or_path", "architectures", "attention_dropout", "attn_pdrop", "auto_map",
-  "begin_suppress_tokens", "bad_words_ids", "bos_token_id", "cls_token_id", "dtype", "embd_pdrop", "eos_token_id", "finetuning_task",
-  "forced_bos_token_id", "forced_eos_token_id", "gradient_checkpointing", "id2label", "initializer_range", "label2id", "mask_token_id",
-  "mlp_dropout", "model_type", "n_ctx", "output_attentions", "output_hidden_states", "output_router_logits", "pad_token_id", "pretraining_tp",
-  "problem_type", "reorder_and_upcast_attn", "resid_pdrop", "resid_pdropout", "residual_dropout", "return_dict", "router_aux_loss_coef",
-  "router_jitter_noise", "sep_token_id", "summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type", "summary_use_proj",
-  "suppress_tokens", "task_specific_params", "tokenizer_class", "torch_dtype", "torchscript", "transformers_version", "use_cache",
-  "vocab_size", "unsloth_version", "unsloth_fixed", "transformers.js_config", "decoder_start_token_id", "cache_implementation", "chunk_size_feed_forward",
-  "is_decoder", "hidden_dropout", "attention_probs_dropout_prob", "hidden_dropout_prob", "use_flash_attn",
+  "_attn_implementation",
+  "_attn_implementation_autoset",
+  "_name_or_path",
+  "architectures",
+  "attention_dropout",
+  "attn_pdrop",
+  "auto_map",
+  "begin_suppress_tokens",
+  "bad_words_ids",
+  "bos_token_id",
+  "cls_token_id",
+  "dtype",
+  "embd_pdrop",
+  "eos_token_id",
+  "finetuning_task",
+  "forced_bos_token_id",
+  "forced_eos_token_id",
+  "gradient_checkpointing",
+  "id2label",
+  "initializer_range",
+  "label2id",
+  "mask_token_id",
+  "mlp_dropout",
+  "model_type",
+  "n_ctx",
+  "output_attentions",
+  "output_hidden_states",
+  "output_router_logits",
+  "pad_token_id",
+  "pretraining_tp",
+  "problem_type",
+  "reorder_and_upcast_attn",
+  "resid_pdrop",
+  "resid_pdropout",
+  "residual_dropout",
+  "return_dict",
+  "router_aux_loss_coef",
+  "router_jitter_noise",
+  "sep_token_id",
+  "summary_activation",
+  "summary_first_dropout",
+  "summary_proj_to_labels",
+  "summary_type",
+  "summary_use_proj",
+  "suppress_tokens",
+  "task_specific_params",
+  "tokenizer_class",
+  "torch_dtype",
+  "torchscript",
+  "transformers_version",
+  "use_cache",
+  "vocab_size",
+  "unsloth_version",
+  "unsloth_fixed",
+  "transformers.js_config",
+  "decoder_start_token_id",
+  "cache_implementation",
+  "chunk_size_feed_forward",
+  "is_decoder",
+  "hidden_dropout",
+  "attention_probs_dropout_prob",
+  "hidden_dropout_prob",
+  "use_flash_attn",
 ]);
 
 /** Largest dimension that a configuration may name. Guards against absurd allocations (CWE-789). */
@@ -36,7 +90,9 @@ export class ConfigReader {
   constructor(config: JsonObject) {
     const family = config["model_type"];
     if (typeof family !== "string") {
-      throw new UnseenError("FAMILY_UNKNOWN", "config.json has no model_type.", { hint: "Add the model_type that the weights were made for." });
+      throw new UnseenError("FAMILY_UNKNOWN", "config.json has no model_type.", {
+        hint: "Add the model_type that the weights were made for.",
+      });
     }
     this.family = family;
     this.#config = config;
@@ -125,9 +181,13 @@ export class ConfigReader {
 
   #refusal(name: string, value: Json | undefined, expected: string): UnseenError {
     const got = value === undefined ? "nothing" : JSON.stringify(value).slice(0, 80);
-    return new UnseenError("FAMILY_UNSUPPORTED_VALUE", `config.json field ${name} of family ${this.family} must be ${expected}, got ${got}.`, {
-      hint: "This variant of the family has no proven transformation.",
-    });
+    return new UnseenError(
+      "FAMILY_UNSUPPORTED_VALUE",
+      `config.json field ${name} of family ${this.family} must be ${expected}, got ${got}.`,
+      {
+        hint: "This variant of the family has no proven transformation.",
+      },
+    );
   }
 }
 

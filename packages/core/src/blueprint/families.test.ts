@@ -12,7 +12,20 @@ import { openModel } from "./model.ts";
 import { vocabularyPermutation, type Strength } from "./spaces.ts";
 import { convertModel, encryptModel, rekeyModel } from "./transform.ts";
 
-const FAMILIES = ["llama2-bias-tied", "llama3", "mistral", "smollm3", "qwen2", "qwen3", "phi3", "gemma2", "gemma3", "gpt2", "mixtral", "qwen3-moe"];
+const FAMILIES = [
+  "llama2-bias-tied",
+  "llama3",
+  "mistral",
+  "smollm3",
+  "qwen2",
+  "qwen3",
+  "phi3",
+  "gemma2",
+  "gemma3",
+  "gpt2",
+  "mixtral",
+  "qwen3-moe",
+];
 const secret = Uint8Array.from({ length: 32 }, (_, index) => index * 7 + 1);
 const other = Uint8Array.from({ length: 32 }, (_, index) => 255 - index);
 const directory = mkdtempSync(join(tmpdir(), "unseen-families-"));
@@ -34,7 +47,11 @@ async function referenceCase(path: string) {
   const ids = integers("ids");
   return {
     sequences: Array.from({ length: count }, (_, index) => ids.slice(index * positions, (index + 1) * positions)),
-    logits: Array.from({ length: count }, (_, index): Logits => ({ positions, vocabulary, values: values.slice(index * positions * vocabulary, (index + 1) * positions * vocabulary) })),
+    logits: Array.from({ length: count }, (_, index): Logits => ({
+      positions,
+      vocabulary,
+      values: values.slice(index * positions * vocabulary, (index + 1) * positions * vocabulary),
+    })),
     greedy: integers("greedy"),
   };
 }
@@ -71,7 +88,10 @@ for (const family of FAMILIES) {
       assert.equal(encrypted.manifest?.fingerprint, manifest?.fingerprint);
       const cipher = vocabularyPermutation(secret, encrypted.manifest?.vocabularySize ?? 0);
       const run = (model: typeof encrypted, map: Uint32Array) =>
-        forward(model, expected.sequences.map((ids) => ids.map((id) => map[id] as number))).map((logits) => decipherLogits(logits, map));
+        forward(
+          model,
+          expected.sequences.map((ids) => ids.map((id) => map[id] as number)),
+        ).map((logits) => decipherLogits(logits, map));
       const fidelity = compareLogits(plain, run(encrypted, cipher));
       assert.ok(fidelity.maxLogitDifference < 1e-4, `maxLogitDifference ${fidelity.maxLogitDifference}`);
       assert.equal(fidelity.greedyAgreement, 1);
@@ -86,7 +106,10 @@ for (const family of FAMILIES) {
         const length = family === "mistral" ? 8 : undefined;
         const sequences = expected.sequences.map((ids) => ids.slice(0, length));
         const model = await openModel(file);
-        const converted = forward(model, sequences.map((ids) => ids.map((id) => cipher[id] as number))).map((logits) => decipherLogits(logits, cipher));
+        const converted = forward(
+          model,
+          sequences.map((ids) => ids.map((id) => cipher[id] as number)),
+        ).map((logits) => decipherLogits(logits, cipher));
         const same = compareLogits(forward(await openModel(path), sequences), converted);
         assert.ok(same.maxLogitDifference < 1e-4, `GGUF maxLogitDifference ${same.maxLogitDifference}`);
         assert.equal(model.manifest?.fingerprint, manifest?.fingerprint);

@@ -48,7 +48,9 @@ function sampleTensor({ name, format, shape, file, offset, bytes }: TensorLocati
 export function requireKey(manifest: Manifest, secret: Uint8Array): void {
   const name = manifest.fingerprint.slice(0, 16);
   if (manifest.fingerprint === name + check(secret, name)) return;
-  throw new UnseenError("KEY_WRONG", `the model ${manifest.fingerprint} was not encrypted under this key.`, { hint: "`unseen key list` shows which key belongs to which model." });
+  throw new UnseenError("KEY_WRONG", `the model ${manifest.fingerprint} was not encrypted under this key.`, {
+    hint: "`unseen key list` shows which key belongs to which model.",
+  });
 }
 
 function check(secret: Uint8Array, name: string): string {

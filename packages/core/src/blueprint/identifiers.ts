@@ -7,19 +7,56 @@ import { UnseenError } from "../errors.ts";
 import { isObject, type Json, type JsonObject } from "./config.ts";
 
 /** Fields of `config.json` and `generation_config.json` that hold ids, beside everything named `*_token_id(s)`. */
-const ID_FIELDS = new Set(["suppress_tokens", "begin_suppress_tokens", "forced_decoder_ids", "bad_words_ids", "force_words_ids", "sequence_bias", "image_token_index"]);
+const ID_FIELDS = new Set([
+  "suppress_tokens",
+  "begin_suppress_tokens",
+  "forced_decoder_ids",
+  "bad_words_ids",
+  "force_words_ids",
+  "image_token_index",
+]);
 
 /** Fields whose entries pair ids with something else: which half holds the ids. The other is a position in the answer, or a bias. */
-const PAIRED_IDS: ReadonlyMap<string, 0 | 1> = new Map([["forced_decoder_ids", 1], ["sequence_bias", 0]]);
+const PAIRED_IDS: ReadonlyMap<string, 0 | 1> = new Map([
+  ["forced_decoder_ids", 1],
+  ["sequence_bias", 0],
+]);
 
 /** Fields of `generation_config.json` that are safe to publish: sampling defaults, no text. */
 const GENERATION_FIELDS = new Set([
-  "do_sample", "max_length", "max_new_tokens", "min_length", "min_new_tokens", "temperature", "top_k", "top_p", "min_p", "typical_p",
-  "repetition_penalty", "length_penalty", "num_beams", "num_return_sequences", "no_repeat_ngram_size", "use_cache", "transformers_version", "_from_model_config",
+  "do_sample",
+  "max_length",
+  "max_new_tokens",
+  "min_length",
+  "min_new_tokens",
+  "temperature",
+  "top_k",
+  "top_p",
+  "min_p",
+  "typical_p",
+  "repetition_penalty",
+  "length_penalty",
+  "num_beams",
+  "num_return_sequences",
+  "no_repeat_ngram_size",
+  "use_cache",
+  "transformers_version",
+  "_from_model_config",
 ]);
 
 /** Fields of `config.json` that could name the plain model, its language or its labels. */
-const PRIVATE_FIELDS = new Set(["_name_or_path", "id2label", "label2id", "finetuning_task", "task_specific_params", "auto_map", "tokenizer_class", "unsloth_version", "transformers.js_config"]);
+const PRIVATE_FIELDS = new Set([
+  "sequence_bias",
+  "_name_or_path",
+  "id2label",
+  "label2id",
+  "finetuning_task",
+  "task_specific_params",
+  "auto_map",
+  "tokenizer_class",
+  "unsloth_version",
+  "transformers.js_config",
+]);
 
 /** Whether a field's numbers are token ids. */
 export function holdsIds(field: string): boolean {
@@ -32,7 +69,10 @@ export function holdsIds(field: string): boolean {
  */
 export function sealConfig(config: JsonObject, encipher: (id: number) => number, changes: JsonObject): JsonObject {
   const kept = Object.entries(config).filter(([field]) => !PRIVATE_FIELDS.has(field));
-  return { ...Object.fromEntries(kept.map(([field, value]) => [field, holdsIds(field) ? mapIds(value, encipher, field) : value])), ...changes };
+  return {
+    ...Object.fromEntries(kept.map(([field, value]) => [field, holdsIds(field) ? mapIds(value, encipher, field) : value])),
+    ...changes,
+  };
 }
 
 /** A `generation_config.json` that is safe to upload. Throws `TOKEN_OUT_OF_RANGE`. */
@@ -60,7 +100,9 @@ function mapNumbers(value: Json, encipher: (id: number) => number, field: string
 /** Whatever cannot be enciphered must not be published either. */
 function notIds(field: string, value: Json): UnseenError {
   const got = typeof value === "number" ? String(value) : Array.isArray(value) ? "a list of another form" : typeof value;
-  return new UnseenError("TOKEN_OUT_OF_RANGE", `field ${field} must hold token ids, got ${got}.`, { hint: "Correct the configuration, or remove the field." });
+  return new UnseenError("TOKEN_OUT_OF_RANGE", `field ${field} must hold token ids, got ${got}.`, {
+    hint: "Correct the configuration, or remove the field.",
+  });
 }
 
 /** The plain ids that end an answer: `generation_config.json` first, `config.json` else. */
@@ -83,7 +125,13 @@ export function identifiersIn(config: JsonObject, path = ""): { field: string; i
     if (isObject(value)) return identifiersIn(value, here);
     if (!holdsIds(field)) return [];
     const half = PAIRED_IDS.get(field);
-    const ids = half === undefined || !Array.isArray(value) ? value : (value as readonly Json[]).map((pair) => (Array.isArray(pair) ? (pair[half] as Json) : pair));
-    return [ids].flat(4).filter((id): id is number => typeof id === "number" && id >= 0).map((id) => ({ field: here, id }));
+    const ids =
+      half === undefined || !Array.isArray(value)
+        ? value
+        : (value as readonly Json[]).map((pair) => (Array.isArray(pair) ? (pair[half] as Json) : pair));
+    return [ids]
+      .flat(4)
+      .filter((id): id is number => typeof id === "number" && id >= 0)
+      .map((id) => ({ field: here, id }));
   });
 }

@@ -25,7 +25,7 @@ directory, and none is needed to serve it.
 
 - Scheme: Unseen equivariant encryption, version ${manifest.version}, strength \`${manifest.strength}\`
 - Fingerprint: \`${manifest.fingerprint}\`
-- Vocabulary: ${manifest.vocabularySize} ids, all of them moved, special ones included
+- Vocabulary: ${manifest.vocabularySize} ids, permuted as a whole, special ones included
 - Serve with: ${engines}
 - Talk to it with: \`unseen gateway\` on the key owner's machine
 

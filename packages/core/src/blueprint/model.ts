@@ -3,7 +3,7 @@
  * format; with what the format stores differently.
  * @module
  */
-import { readFile, stat } from "node:fs/promises";
+import { readdir, readFile, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { openGguf, type GgufValue } from "../checkpoint/gguf.ts";
 import { openSafetensors } from "../checkpoint/safetensors.ts";
@@ -55,14 +55,23 @@ export interface Manifest {
 /** Opens a Hugging Face directory, a safetensors file's directory or a GGUF file. Reads headers only. Throws `CHECKPOINT_*`, `FAMILY_*`. */
 export async function openModel(path: string): Promise<Model> {
   const information = await stat(path).catch(() => null);
-  if (!information) throw new UnseenError("CHECKPOINT_NOT_FOUND", `${path} does not exist.`, { hint: "Give a model directory or a .gguf file; `unseen pull ORG/NAME` downloads one." });
+  if (!information)
+    throw new UnseenError("CHECKPOINT_NOT_FOUND", `${path} does not exist.`, {
+      hint: "Give a model directory or a .gguf file; `unseen pull ORG/NAME` downloads one.",
+    });
   if (information.isFile() && path.endsWith(".gguf")) return readGgufModel(path, await openGguf(path));
   if (!information.isDirectory()) {
-    throw new UnseenError("CHECKPOINT_NOT_FOUND", `${path} is neither a model directory nor a .gguf file.`, { hint: "Give the directory that holds config.json." });
+    throw new UnseenError("CHECKPOINT_NOT_FOUND", `${path} is neither a model directory nor a .gguf file.`, {
+      hint: "Give the directory that holds config.json.",
+    });
   }
   const config = await readJson(join(path, "config.json"));
+  const files = config ? [] : (await readdir(path)).filter((name) => name.endsWith(".gguf"));
+  if (files.length === 1) return openModel(join(path, files[0] as string));
   if (!config) {
-    throw new UnseenError("CHECKPOINT_NOT_FOUND", `${path} has no config.json.`, { hint: "Give the directory that holds config.json and the safetensors files, or a .gguf file." });
+    throw new UnseenError("CHECKPOINT_NOT_FOUND", `${path} has no config.json.`, {
+      hint: "Give the directory that holds config.json and the safetensors files, or a .gguf file.",
+    });
   }
   const checkpoint = await openSafetensors(path);
   return {
@@ -87,7 +96,8 @@ export async function openModel(path: string): Promise<Model> {
 export async function readJson(file: string): Promise<JsonObject | null> {
   const information = await stat(file).catch(() => null);
   if (!information) return null;
-  if (information.size > MAXIMUM_JSON_BYTES) throw new UnseenError("CHECKPOINT_TOO_LARGE", `${basename(file)} is larger than ${MAXIMUM_JSON_BYTES} bytes.`);
+  if (information.size > MAXIMUM_JSON_BYTES)
+    throw new UnseenError("CHECKPOINT_TOO_LARGE", `${basename(file)} is larger than ${MAXIMUM_JSON_BYTES} bytes.`);
   let parsed: unknown;
   try {
     parsed = JSON.parse(await readFile(file, "utf8"));
@@ -103,11 +113,19 @@ export function parseManifest(value: JsonObject | null): Manifest | null {
   if (!value) return null;
   const { scheme, version, fingerprint, strength, family, vocabularySize } = value;
   const valid =
-    scheme === "unseen-ee" && version === 1 && typeof fingerprint === "string" && /^[0-9a-f]{32}$/.test(fingerprint) &&
-    (strength === "permute" || strength === "rotate") && typeof family === "string" &&
-    typeof vocabularySize === "number" && Number.isSafeInteger(vocabularySize) && vocabularySize > 0;
+    scheme === "unseen-ee" &&
+    version === 1 &&
+    typeof fingerprint === "string" &&
+    /^[0-9a-f]{32}$/.test(fingerprint) &&
+    (strength === "permute" || strength === "rotate") &&
+    typeof family === "string" &&
+    typeof vocabularySize === "number" &&
+    Number.isSafeInteger(vocabularySize) &&
+    vocabularySize > 0;
   if (!valid) {
-    throw new UnseenError("CHECKPOINT_MALFORMED", "unseen.json is not a manifest of this version.", { hint: "Encrypt the model again with this version of Unseen." });
+    throw new UnseenError("CHECKPOINT_MALFORMED", "unseen.json is not a manifest of this version.", {
+      hint: "Encrypt the model again with this version of Unseen.",
+    });
   }
   return { scheme, version, fingerprint, strength, family, vocabularySize };
 }
@@ -118,9 +136,13 @@ const FLOAT_FORMATS: readonly string[] = ["F32", "F16", "BF16", "Q8_0"] satisfie
 export function floatFormat(tensor: TensorLocation): FloatFormat {
   if (FLOAT_FORMATS.includes(tensor.format)) return tensor.format as FloatFormat;
   const quantised = tensor.format.startsWith("GGML_") || tensor.format.startsWith("F8");
-  throw new UnseenError("CHECKPOINT_DTYPE_UNSUPPORTED", `tensor ${tensor.name} is stored as ${tensor.format}, which cannot be transformed exactly.`, {
-    hint: quantised
-      ? "Start from the F16, BF16, F32 or Q8_0 file of the same model and quantise after encrypting (--quantize q8_0)."
-      : "Convert the checkpoint to F32, F16 or BF16 first.",
-  });
+  throw new UnseenError(
+    "CHECKPOINT_DTYPE_UNSUPPORTED",
+    `tensor ${tensor.name} is stored as ${tensor.format}, which cannot be transformed exactly.`,
+    {
+      hint: quantised
+        ? "Start from the F16, BF16, F32 or Q8_0 file of the same model and quantise after encrypting (--quantize q8_0)."
+        : "Convert the checkpoint to F32, F16 or BF16 first.",
+    },
+  );
 }

@@ -3,7 +3,19 @@
  * makes it `NAME`. A process that dies leaves only the `.partial`, which nothing accepts as a model.
  * @module
  */
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  writeFileSync,
+} from "node:fs";
 import { open } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -47,9 +59,13 @@ export class OutputPlace {
   reserve(bytes: number): void {
     const { bavail, bsize } = statfsSync(this.directory);
     if (bavail * bsize >= bytes) return;
-    throw new UnseenError("DISK_FULL", `${this.path} needs ${Math.ceil(bytes / 1e6)} MB, but only ${Math.floor((bavail * bsize) / 1e6)} MB are free.`, {
-      hint: "Free some space or choose another --out.",
-    });
+    throw new UnseenError(
+      "DISK_FULL",
+      `${this.path} needs ${Math.ceil(bytes / 1e6)} MB, but only ${Math.floor((bavail * bsize) / 1e6)} MB are free.`,
+      {
+        hint: "Free some space or choose another --out.",
+      },
+    );
   }
 
   /**

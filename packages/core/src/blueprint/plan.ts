@@ -42,7 +42,13 @@ export interface Place {
 
 /** One matrix (or vector, as a matrix of one row) to transform. */
 export interface Job {
-  readonly source: { readonly name: string; readonly file: string; readonly offset: number; readonly format: FloatFormat; readonly transposed: boolean };
+  readonly source: {
+    readonly name: string;
+    readonly file: string;
+    readonly offset: number;
+    readonly format: FloatFormat;
+    readonly transposed: boolean;
+  };
   /** Of the matrix as it will be stored. */
   readonly rows: number;
   readonly columns: number;
@@ -85,7 +91,8 @@ export function planTransformation(options: PlanOptions): Plan {
   const { model, blueprint, storage, rekeying } = options;
   const { architecture } = blueprint;
   const named = new Map([...model.tensors].map(([name, tensor]) => [blueprint.aliases?.(name) ?? name, tensor]));
-  const foldable = options.fold && Object.values(blueprint.tensors).some((row) => row.axes.some((axis) => axisParts(axis).some(isFoldable)));
+  const foldable =
+    options.fold && Object.values(blueprint.tensors).some((row) => row.axes.some((axis) => axisParts(axis).some(isFoldable)));
   const untie = architecture.tied && foldable;
   const jobs: Job[] = [];
   const literals: Literal[] = [];
@@ -117,9 +124,13 @@ export function planTransformation(options: PlanOptions): Plan {
   }
   const unknown = [...named.keys()].filter((name) => !used.has(name) && !INERT.some((pattern) => pattern.test(name)));
   if (unknown.length > 0) {
-    throw new UnseenError("FAMILY_UNKNOWN_TENSOR", `family ${architecture.family} does not list tensor ${unknown.slice(0, 3).join(", ")}${unknown.length > 3 ? ` and ${unknown.length - 3} more` : ""}.`, {
-      hint: "A tensor of unknown use cannot be transformed exactly, so the model is refused as a whole.",
-    });
+    throw new UnseenError(
+      "FAMILY_UNKNOWN_TENSOR",
+      `family ${architecture.family} does not list tensor ${unknown.slice(0, 3).join(", ")}${unknown.length > 3 ? ` and ${unknown.length - 3} more` : ""}.`,
+      {
+        hint: "A tensor of unknown use cannot be transformed exactly, so the model is refused as a whole.",
+      },
+    );
   }
   return { outputs: [...outputs.values()], jobs, literals, tied: architecture.tied && !untie };
 
@@ -160,7 +171,8 @@ export function planTransformation(options: PlanOptions): Plan {
     const [first] = axisParts(axis) as [SpaceAxis];
     if (first.use === "gain") {
       const shift = model.storedGainOffset - storage.gainOffset;
-      if (foldable && isStream(first)) return void literals.push({ values: new Float64Array(first.space.size).fill(1 - storage.gainOffset), target });
+      if (foldable && isStream(first))
+        return void literals.push({ values: new Float64Array(first.space.size).fill(1 - storage.gainOffset), target });
       const values = gains.stored(source);
       const element = rekeying.of(first.space);
       // Signs do not touch a gain: it multiplies a vector that carries them already.
@@ -188,7 +200,8 @@ export function planTransformation(options: PlanOptions): Plan {
     return {
       parts: parts.map(({ space, use }) => ({ space, use: use === "read" ? "read" : use === "free" && foldable ? "free" : "write" })),
       fold,
-      centre: foldable && first.use === "write" && isStream(first) && first.space.group.kind === "stream" && first.space.group.norm === "layer",
+      centre:
+        foldable && first.use === "write" && isStream(first) && first.space.group.kind === "stream" && first.space.group.norm === "layer",
       interleave: storage.interleavesRotary && model.rotaryLayout === "half" && parts.some(({ space }) => isRotary(space)),
     };
   }
@@ -209,15 +222,21 @@ function isFoldable(axis: SpaceAxis): boolean {
 }
 
 function isRotary(space: Space): boolean {
-  return space.group.kind === "heads" && (space.group.role === "queries" || space.group.role === "keys") && space.group.rotaryDimensions > 0;
+  return (
+    space.group.kind === "heads" && (space.group.role === "queries" || space.group.role === "keys") && space.group.rotaryDimensions > 0
+  );
 }
 
 function checkShape(tensor: TensorLocation, axes: readonly Axis[]): void {
   const expected = axes.map(axisSize);
   if (expected.length === tensor.shape.length && expected.every((size, index) => size === tensor.shape[index])) return;
-  throw new UnseenError("CHECKPOINT_WRONG_SHAPE", `tensor ${tensor.name} must have shape (${expected.join(", ")}), got (${tensor.shape.join(", ")}).`, {
-    hint: "config.json and the weights belong to different models, or config.json is wrong.",
-  });
+  throw new UnseenError(
+    "CHECKPOINT_WRONG_SHAPE",
+    `tensor ${tensor.name} must have shape (${expected.join(", ")}), got (${tensor.shape.join(", ")}).`,
+    {
+      hint: "config.json and the weights belong to different models, or config.json is wrong.",
+    },
+  );
 }
 
 function apply(element: Monomial, values: Float64Array): Float64Array {
@@ -240,12 +259,15 @@ class GainReader {
   stored(tensor: TensorLocation): Float64Array {
     const values = readVector(tensor);
     if (values.every(Number.isFinite)) return values;
-    throw new UnseenError("CHECKPOINT_NON_FINITE", `tensor ${tensor.name} holds NaN or infinity.`, { hint: "The checkpoint is damaged: download it again." });
+    throw new UnseenError("CHECKPOINT_NON_FINITE", `tensor ${tensor.name} holds NaN or infinity.`, {
+      hint: "The checkpoint is damaged: download it again.",
+    });
   }
 
   fold(name: string, space: Space): Fold {
     const weight = this.#tensors.get(`${name}.weight`);
-    if (!weight) throw new UnseenError("CHECKPOINT_MISSING_TENSOR", `tensor ${name}.weight is missing.`, { hint: "Download the checkpoint again." });
+    if (!weight)
+      throw new UnseenError("CHECKPOINT_MISSING_TENSOR", `tensor ${name}.weight is missing.`, { hint: "Download the checkpoint again." });
     const bias = this.#tensors.get(`${name}.bias`);
     const layer = space.group.kind === "stream" && space.group.norm === "layer";
     if (weight.shape[0] !== space.size) checkShape(weight, [{ space, use: "gain" }]);
@@ -264,7 +286,8 @@ export function readVector(tensor: TensorLocation): Float64Array {
     let done = 0;
     while (done < bytes.length) {
       const read = readSync(descriptor, bytes, done, bytes.length - done, tensor.offset + done);
-      if (read === 0) throw new UnseenError("CHECKPOINT_TRUNCATED", `tensor ${tensor.name} ends early.`, { hint: "Download the checkpoint again." });
+      if (read === 0)
+        throw new UnseenError("CHECKPOINT_TRUNCATED", `tensor ${tensor.name} ends early.`, { hint: "Download the checkpoint again." });
       done += read;
     }
   } finally {

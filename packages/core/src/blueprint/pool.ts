@@ -25,7 +25,8 @@ export async function runJobs(
     done += weights(job);
     options.onProgress?.(done);
   };
-  if (options.threads <= 1 || jobs.reduce((sum, job) => sum + weights(job), 0) < INLINE_WEIGHTS) return runInline(jobs, context, options.signal, progress);
+  if (options.threads <= 1 || jobs.reduce((sum, job) => sum + weights(job), 0) < INLINE_WEIGHTS)
+    return runInline(jobs, context, options.signal, progress);
 
   const queue = [...jobs];
   let failure: unknown = null;
@@ -47,7 +48,8 @@ export async function runJobs(
         failure ??= error;
       });
       worker.on("exit", () => {
-        if (current) failure ??= new UnseenError("INTERNAL", "a worker thread ended early.", { hint: "Free some memory or use fewer --threads." });
+        if (current)
+          failure ??= new UnseenError("INTERNAL", "a worker thread ended early.", { hint: "Free some memory or use fewer --threads." });
         resolve();
       });
       next();
@@ -56,7 +58,12 @@ export async function runJobs(
   if (failure !== null) throw failure;
 }
 
-async function runInline(jobs: readonly PlacedJob[], context: WorkerContext, signal: AbortSignal | undefined, progress: (job: PlacedJob) => void): Promise<void> {
+async function runInline(
+  jobs: readonly PlacedJob[],
+  context: WorkerContext,
+  signal: AbortSignal | undefined,
+  progress: (job: PlacedJob) => void,
+): Promise<void> {
   const runner = new JobRunner(context);
   try {
     for (const job of jobs) {

@@ -46,7 +46,10 @@ export function ropeFrom(settings: JsonObject, headSize: number, positions: numb
   const theta = number("rope_theta");
   const dimensions = Math.floor(headSize * number("partial_rotary_factor", 1));
   if (theta <= 0 || dimensions < 2 || dimensions > headSize || dimensions % 2 !== 0) {
-    throw new UnseenError("FAMILY_UNSUPPORTED_VALUE", `rotary dimensions must be even and within the head of ${headSize}, got ${dimensions}.`);
+    throw new UnseenError(
+      "FAMILY_UNSUPPORTED_VALUE",
+      `rotary dimensions must be even and within the head of ${headSize}, got ${dimensions}.`,
+    );
   }
   const type = settings["rope_type"] ?? settings["type"] ?? "default";
   const scaling = readScaling();
@@ -76,7 +79,10 @@ export function ropeFrom(settings: JsonObject, headSize: number, positions: numb
       case "yarn": {
         const factor = number("factor");
         const magnitude = (mscale: number): number => (factor <= 1 ? 1 : 0.1 * mscale * Math.log(factor) + 1);
-        const plain = settings["mscale"] && settings["mscale_all_dim"] ? magnitude(number("mscale")) / magnitude(number("mscale_all_dim")) : magnitude(1);
+        const plain =
+          settings["mscale"] && settings["mscale_all_dim"]
+            ? magnitude(number("mscale")) / magnitude(number("mscale_all_dim"))
+            : magnitude(1);
         return {
           type,
           factor,

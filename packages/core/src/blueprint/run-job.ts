@@ -68,9 +68,10 @@ export class JobRunner {
     const { source, rows, columns } = job;
     const descriptor = open(this.#readers, source.file, "r");
     const readAt = (offset: number, into: Uint8Array): void => {
-      for (let done = 0; done < into.length; ) {
+      for (let done = 0; done < into.length;) {
         const read = readSync(descriptor, into, done, into.length - done, offset + done);
-        if (read === 0) throw new UnseenError("CHECKPOINT_TRUNCATED", `tensor ${source.name} ends early.`, { hint: "Download the checkpoint again." });
+        if (read === 0)
+          throw new UnseenError("CHECKPOINT_TRUNCATED", `tensor ${source.name} ends early.`, { hint: "Download the checkpoint again." });
         done += read;
       }
     };
@@ -98,7 +99,7 @@ export class JobRunner {
       write(row, count, bytes) {
         try {
           const length = count * stride;
-          for (let done = 0; done < length; ) done += writeSync(descriptor, bytes, done, length - done, placed.offset + row * stride + done);
+          for (let done = 0; done < length;) done += writeSync(descriptor, bytes, done, length - done, placed.offset + row * stride + done);
         } catch (error) {
           throw explainSystemError(error, "the encrypted model");
         }
@@ -117,7 +118,12 @@ export function rewriteOf(axis: AxisPlan, rekeying: Rekeying): AxisRewrite {
   const only = elements[0] as { element: Element | null };
   const element = elements.length === 1 ? only.element : elements.some((part) => part.element) ? new DirectSum(elements) : null;
   const free = freeGain(axis);
-  return { element, ...(axis.centre ? { centre: true } : {}), ...(axis.fold ? foldRewrite(axis.fold) : {}), ...(free ? { gain: free } : {}) };
+  return {
+    element,
+    ...(axis.centre ? { centre: true } : {}),
+    ...(axis.fold ? foldRewrite(axis.fold) : {}),
+    ...(free ? { gain: free } : {}),
+  };
 }
 
 function foldRewrite(fold: Fold): Pick<AxisRewrite, "gain" | "centre" | "shift"> {
@@ -140,11 +146,19 @@ function interleaved(space: Space, element: Element | null): Element | null {
   );
   const count = space.size / group.headSize;
   const inHead = new Monomial(source);
-  const regroup = new Blocks(Uint32Array.from({ length: count }, (_, head) => head), Array.from({ length: count }, () => inHead));
+  const regroup = new Blocks(
+    Uint32Array.from({ length: count }, (_, head) => head),
+    Array.from({ length: count }, () => inHead),
+  );
   return element ? element.compose(regroup) : regroup;
 }
 
-function readTransposed(source: Job["source"], rows: number, columns: number, readAt: (offset: number, into: Uint8Array) => void): Uint8Array {
+function readTransposed(
+  source: Job["source"],
+  rows: number,
+  columns: number,
+  readAt: (offset: number, into: Uint8Array) => void,
+): Uint8Array {
   // Conv1D weights are small (GPT-2 XL: 41 MB); held whole.
   const stored = new Uint8Array(formatBytes(source.format, columns, rows));
   readAt(source.offset, stored);

@@ -61,7 +61,8 @@ export interface ConcatAxis {
 export type Axis = SpaceAxis | ConcatAxis;
 
 export const write = (space: Space): SpaceAxis => ({ space, use: "write" });
-export const read = (space: Space, after?: string): SpaceAxis => (after === undefined ? { space, use: "read" } : { space, use: "read", after });
+export const read = (space: Space, after?: string): SpaceAxis =>
+  after === undefined ? { space, use: "read" } : { space, use: "read", after };
 export const gain = (space: Space): SpaceAxis => ({ space, use: "gain" });
 export const offset = (space: Space): SpaceAxis => ({ space, use: "offset" });
 export const free = (space: Space): SpaceAxis => ({ space, use: "free" });

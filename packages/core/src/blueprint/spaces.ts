@@ -109,12 +109,20 @@ export class Elements {
       return rotate ? wellConditioned(random, headSize) : Monomial.signed(random, headSize);
     }
     const random = deriveRandom(this.#key.secret, `layer.${layer}.rotary.${head}`);
-    const rotary = { layout: this.#layout, rotaryDimensions };
+    const rotary = { layout: this.#layout, rotaryDimensions, rest: normed ? null : this.#unrotated(group, head) };
     let queries: Element;
     if (normed) queries = rotaryDimensions > 0 ? Rotary.signs(random, headSize, rotary) : Monomial.signs(random, headSize);
     else if (rotaryDimensions === 0) queries = rotate ? wellConditioned(random, headSize) : Monomial.signed(random, headSize);
     else queries = rotate ? Rotary.random(random, headSize, rotary) : Rotary.signs(random, headSize, rotary);
     return role === "queries" ? queries : queries.inverseTranspose();
+  }
+
+  /** Dimensions behind the rotated ones, where queries and keys meet in a plain inner product: GL(n). */
+  #unrotated({ layer, headSize, rotaryDimensions }: Group & { kind: "heads" }, head: number): Element | null {
+    const size = headSize - rotaryDimensions;
+    if (rotaryDimensions === 0 || size === 0) return null;
+    const random = deriveRandom(this.#key.secret, `layer.${layer}.unrotated.${head}`);
+    return this.#key.strength === "rotate" ? wellConditioned(random, size) : Monomial.signed(random, size);
   }
 }
 
@@ -147,9 +155,15 @@ export class Rekeying {
 
 function scales(random: ReturnType<typeof deriveRandom>, size: number): Monomial {
   const scale = Float64Array.from({ length: size }, () => random.sign() * 2 ** (2 * random.uniform() - 1));
-  return new Monomial(Uint32Array.from({ length: size }, (_, index) => index), scale);
+  return new Monomial(
+    Uint32Array.from({ length: size }, (_, index) => index),
+    scale,
+  );
 }
 
 function constant(size: number, value: number): Monomial {
-  return new Monomial(Uint32Array.from({ length: size }, (_, index) => index), new Float64Array(size).fill(value));
+  return new Monomial(
+    Uint32Array.from({ length: size }, (_, index) => index),
+    new Float64Array(size).fill(value),
+  );
 }

@@ -93,16 +93,24 @@ async function transformModel(options: TransformOptions, fromSecret: Uint8Array 
   const blueprint = blueprintOf(model.config);
   const format = options.output.endsWith(".gguf") ? "gguf" : (options.format ?? model.format);
   if (format !== model.format && format === "safetensors") {
-    throw new UnseenError("USAGE", "a GGUF file cannot become a Hugging Face directory.", { hint: "Start from the Hugging Face directory of the same model." });
+    throw new UnseenError("USAGE", "a GGUF file cannot become a Hugging Face directory.", {
+      hint: "Start from the Hugging Face directory of the same model.",
+    });
   }
-  if (options.quantize && format !== "gguf") throw new UnseenError("USAGE", "--quantize needs the GGUF format.", { hint: "Add --format gguf." });
-  if (options.quantize && options.precision) throw new UnseenError("USAGE", "--quantize and --precision exclude each other.", { hint: "Choose one." });
+  if (options.quantize && format !== "gguf")
+    throw new UnseenError("USAGE", "--quantize needs the GGUF format.", { hint: "Add --format gguf." });
+  if (options.quantize && options.precision)
+    throw new UnseenError("USAGE", "--quantize and --precision exclude each other.", { hint: "Choose one." });
   const precision = (options.precision?.toUpperCase() as Precision | undefined) ?? null;
   const context: WorkerContext = { from, to, layout: model.rotaryLayout };
   const rekeying = rekeyingOf(context);
   const storage =
     format === "gguf"
-      ? ggufStorage(ggufArchitecture(blueprint.architecture.family), blueprint.architecture.layers.find((layer) => layer.experts)?.experts?.count ?? 0, options.quantize ? "Q8_0" : precision)
+      ? ggufStorage(
+          ggufArchitecture(blueprint.architecture.family),
+          blueprint.architecture.layers.find((layer) => layer.experts)?.experts?.count ?? 0,
+          options.quantize ? "Q8_0" : precision,
+        )
       : safetensorsStorage(model.storedGainOffset, precision);
   const fold = to?.strength === "rotate" || from?.strength === "rotate";
   const plan = planTransformation({ model, blueprint, storage, rekeying, fold });
@@ -113,7 +121,10 @@ async function transformModel(options: TransformOptions, fromSecret: Uint8Array 
   const single = options.output.endsWith(".gguf") ? basename(options.output) : null;
   const place = new OutputPlace(options.output, single);
   try {
-    const files = format === "gguf" ? layoutAsGguf(plan, model, blueprint, manifest, encipher, single ?? "model.gguf") : layoutAsSafetensors(plan, model, manifest);
+    const files =
+      format === "gguf"
+        ? layoutAsGguf(plan, model, blueprint, manifest, encipher, single ?? "model.gguf")
+        : layoutAsSafetensors(plan, model, manifest);
     const bytes = files.files.reduce((sum, file) => sum + file.bytes, 0);
     place.reserve(bytes);
     createFiles(place.directory, files.files);
@@ -157,7 +168,8 @@ function requireOrigin(model: Model, fromSecret: Uint8Array | null, to: ModelKey
     }
     return null;
   }
-  if (!model.manifest) throw new UnseenError("NOT_ENCRYPTED", `${model.path} is not an encrypted model.`, { hint: "Use `unseen encrypt`." });
+  if (!model.manifest)
+    throw new UnseenError("NOT_ENCRYPTED", `${model.path} is not an encrypted model.`, { hint: "Use `unseen encrypt`." });
   requireKey(model.manifest, fromSecret);
   return { secret: fromSecret, strength: model.manifest.strength };
 }
@@ -176,10 +188,20 @@ function makeManifest(model: Model, blueprint: Blueprint, to: ModelKey, form: Pa
 /** Ids as the source spells them to ids as the output spells them. */
 function idMap(size: number, from: ModelKey | null, to: ModelKey | null): (id: number) => number {
   const forward = to && vocabularyPermutation(to.secret, size);
-  const backward = from && Uint32Array.from(vocabularyPermutation(from.secret, size).entries().toArray().toSorted((a, b) => a[1] - b[1]), ([plain]) => plain);
+  const backward =
+    from &&
+    Uint32Array.from(
+      vocabularyPermutation(from.secret, size)
+        .entries()
+        .toArray()
+        .toSorted((a, b) => a[1] - b[1]),
+      ([plain]) => plain,
+    );
   return (id) => {
     if (!Number.isSafeInteger(id) || id < 0 || id >= size) {
-      throw new UnseenError("TOKEN_OUT_OF_RANGE", `the configuration names token id ${id}, but the vocabulary has ${size} entries.`, { hint: "Correct config.json or generation_config.json." });
+      throw new UnseenError("TOKEN_OUT_OF_RANGE", `the configuration names token id ${id}, but the vocabulary has ${size} entries.`, {
+        hint: "Correct config.json or generation_config.json.",
+      });
     }
     const plain = backward ? (backward[id] as number) : id;
     return forward ? (forward[plain] as number) : plain;
@@ -194,14 +216,24 @@ interface FileLayout {
 }
 
 function layoutAsSafetensors(plan: Plan, model: Model, manifest: Manifest | null): FileLayout {
-  const annotations = { format: model.annotations["format"] ?? "pt", ...(manifest ? { "unseen.scheme": manifest.scheme, "unseen.fingerprint": manifest.fingerprint } : {}) };
+  const annotations = {
+    format: model.annotations["format"] ?? "pt",
+    ...(manifest ? { "unseen.scheme": manifest.scheme, "unseen.fingerprint": manifest.fingerprint } : {}),
+  };
   const layout = layoutSafetensors(plan.outputs, { metadata: annotations });
   const index = layout.index && { name: "model.safetensors.index.json", header: Buffer.from(`${JSON.stringify(layout.index, null, 2)}\n`) };
   const files = index ? [...layout.files, { ...index, bytes: index.header.length }] : layout.files;
   return { files, locations: layout.locations, literals: [], index: layout.index };
 }
 
-function layoutAsGguf(plan: Plan, model: Model, blueprint: Blueprint, manifest: Manifest | null, encipher: (id: number) => number, name: string): FileLayout {
+function layoutAsGguf(
+  plan: Plan,
+  model: Model,
+  blueprint: Blueprint,
+  manifest: Manifest | null,
+  encipher: (id: number) => number,
+  name: string,
+): FileLayout {
   const { architecture } = blueprint;
   const sealed = model.metadata
     ? sealGgufMetadata(model.metadata, encipher, architecture.vocabulary)
@@ -226,7 +258,11 @@ function ggufFromConfig(model: Model, blueprint: Blueprint, encipher: (id: numbe
     const id = singleId(model.config, model.generationConfig, field);
     return id === null ? null : encipher(id);
   };
-  const ids = { eos: endOfSequenceIds(model.config, model.generationConfig).map(encipher), bos: single("bos_token_id"), pad: single("pad_token_id") };
+  const ids = {
+    eos: endOfSequenceIds(model.config, model.generationConfig).map(encipher),
+    bos: single("bos_token_id"),
+    pad: single("pad_token_id"),
+  };
   const metadata = ggufMetadata(model.config, blueprint.architecture, { name: "unseen" });
   for (const [key, value] of placeholderVocabulary(blueprint.architecture.vocabulary, ids)) metadata.set(key, value);
   return metadata;
@@ -268,21 +304,38 @@ function placeJobs(jobs: readonly Job[], layout: FileLayout, directory: string, 
     const block = rows.element?.block ?? 1;
     if (block === job.rows) return [whole];
     const step = Math.max(block, Math.floor(RANGE_WEIGHTS / job.columns / block) * block);
-    return Array.from({ length: Math.ceil(job.rows / step) }, (_, index) => ({ ...whole, range: { from: index * step, to: Math.min(job.rows, (index + 1) * step) } }));
+    return Array.from({ length: Math.ceil(job.rows / step) }, (_, index) => ({
+      ...whole,
+      range: { from: index * step, to: Math.min(job.rows, (index + 1) * step) },
+    }));
   });
 }
 
 const DTYPE_NAMES: Readonly<Record<Precision, string>> = { F32: "float32", F16: "float16", BF16: "bfloat16" };
 
-async function writeConfigs(directory: string, model: Model, plan: Plan, encipher: (id: number) => number, precision: Precision | null): Promise<void> {
+async function writeConfigs(
+  directory: string,
+  model: Model,
+  plan: Plan,
+  encipher: (id: number) => number,
+  precision: Precision | null,
+): Promise<void> {
   const config = (await readExactly(join(model.path, "config.json"))) ?? model.config;
   const write = (name: string, value: object): void => writeText(join(directory, name), `${JSON.stringify(value, null, 2)}\n`);
-  const dtype = precision ? { dtype: DTYPE_NAMES[precision], ...("torch_dtype" in config ? { torch_dtype: DTYPE_NAMES[precision] } : {}) } : {};
+  const dtype = precision
+    ? { dtype: DTYPE_NAMES[precision], ...("torch_dtype" in config ? { torch_dtype: DTYPE_NAMES[precision] } : {}) }
+    : {};
   write("config.json", sealConfig(config, encipher, { tie_word_embeddings: plan.tied, ...dtype }));
   const generation = (await readExactly(join(model.path, "generation_config.json"))) ?? {};
   // Engines without a tokenizer take the stop ids from here alone.
   const eos = endOfSequenceIds(model.config, model.generationConfig);
-  write("generation_config.json", sealGenerationConfig({ ...(eos.length > 0 ? { eos_token_id: eos.length === 1 ? (eos[0] as number) : eos } : {}), ...generation }, encipher));
+  write(
+    "generation_config.json",
+    sealGenerationConfig(
+      { ...(eos.length > 0 ? { eos_token_id: eos.length === 1 ? (eos[0] as number) : eos } : {}), ...generation },
+      encipher,
+    ),
+  );
 }
 
 function writeText(file: string, text: string): void {

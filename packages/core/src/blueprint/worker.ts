@@ -9,7 +9,14 @@ import { JobRunner, type PlacedJob, type WorkerContext } from "./run-job.ts";
 /** What a worker answers: done with `bytes` of the source, or failed. */
 export type WorkerAnswer =
   | { readonly done: number }
-  | { readonly failed: { readonly code: string | null; readonly message: string; readonly hint: string | undefined; readonly stack: string | undefined } };
+  | {
+      readonly failed: {
+        readonly code: string | null;
+        readonly message: string;
+        readonly hint: string | undefined;
+        readonly stack: string | undefined;
+      };
+    };
 
 const runner = new JobRunner(workerData as WorkerContext);
 

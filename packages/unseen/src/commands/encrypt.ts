@@ -22,10 +22,19 @@ import type { Terminal } from "../terminal.ts";
 
 const transformOptions: readonly OptionSpecification[] = [
   { flags: "--out <path>", description: "directory to make, or a file ending in .gguf" },
-  { flags: "--strength <strength>", description: "permute: permutations and signs, bit-identical weights; rotate: the full groups", choices: ["permute", "rotate"], fallback: "rotate" },
+  {
+    flags: "--strength <strength>",
+    description: "permute: permutations and signs, bit-identical weights; rotate: the full groups",
+    choices: ["permute", "rotate"],
+    fallback: "rotate",
+  },
   { flags: "--format <format>", description: "output format (default: that of the input)", choices: ["safetensors", "gguf"] },
   { flags: "--quantize <type>", description: "store matrices of a GGUF as q8_0", choices: ["q8_0"] },
-  { flags: "--precision <type>", description: "number format of the output's weights (default: that of the input)", choices: ["f32", "f16", "bf16"] },
+  {
+    flags: "--precision <type>",
+    description: "number format of the output's weights (default: that of the input)",
+    choices: ["f32", "f16", "bf16"],
+  },
   { flags: "--threads <count>", description: "worker threads (default: all cores)", parse: wholeNumber(1, 256) },
   { flags: "--name <name>", description: "name of the model for the gateway (default: that of the input)", env: "UNSEEN_MODEL_NAME" },
   { flags: "--no-measure", description: "do not measure fidelity afterwards", env: "UNSEEN_NO_MEASURE" },
@@ -47,7 +56,11 @@ export function addEncryptCommands(program: Command): void {
     name: "encrypt",
     description: "encrypt a model: a Hugging Face directory or a GGUF file",
     arguments: [["<model>", "directory or .gguf file"]],
-    options: [keyOption, ...transformOptions, { flags: "--tokenizer <directory>", description: "where the tokenizer lies, if not with the model" }],
+    options: [
+      keyOption,
+      ...transformOptions,
+      { flags: "--tokenizer <directory>", description: "where the tokenizer lies, if not with the model" },
+    ],
     async run({ options, values, terminal }) {
       const source = resolve(values[0] as string);
       const home = resolveHome();
@@ -56,11 +69,26 @@ export function addEncryptCommands(program: Command): void {
       const output = options.out ?? `${source.replace(/\.gguf$/, "")}-unseen${source.endsWith(".gguf") ? ".gguf" : ""}`;
       keepApart(output, home);
       const result = await withProgress("encrypting", terminal, (onProgress) =>
-        encryptModel({ source, output, key: { secret: key.secret, strength: options.strength }, ...transformFlags(options), onProgress, signal: interruption() }),
+        encryptModel({
+          source,
+          output,
+          key: { secret: key.secret, strength: options.strength },
+          ...transformFlags(options),
+          onProgress,
+          signal: interruption(),
+        }),
       );
-      const { bundle, hasTokenizer } = await bundleModel(home, { source, result, key, name: options.name ?? nameOf(source), tokenizer: options.tokenizer });
+      const { bundle, hasTokenizer } = await bundleModel(home, {
+        source,
+        result,
+        key,
+        name: options.name ?? nameOf(source),
+        tokenizer: options.tokenizer,
+      });
       report(result, terminal);
-      terminal.print(`Bundle   ${bundle.name} in ${home.bundles}${hasTokenizer ? "" : " (no tokenizer: ids only; give one with --tokenizer)"}`);
+      terminal.print(
+        `Bundle   ${bundle.name} in ${home.bundles}${hasTokenizer ? "" : " (no tokenizer: ids only; give one with --tokenizer)"}`,
+      );
       const tokenizer = await loadBundleTokenizer(home, bundle);
       const sequences = sampleSequences(tokenizer, bundle.vocabularySize, affordableTokens(result.weights));
       const fidelity = options.measure ? await measureFidelity(source, result.output, key.secret, sequences) : null;
@@ -92,12 +120,27 @@ export function addEncryptCommands(program: Command): void {
       const output = options.out ?? `${source.replace(/\.gguf$/, "")}-${to.name}${source.endsWith(".gguf") ? ".gguf" : ""}`;
       keepApart(output, home);
       const result = await withProgress("rekeying", terminal, (onProgress) =>
-        rekeyModel({ source, output, from: from.secret, to: { secret: to.secret, strength: before.strength }, ...transformFlags(options), onProgress, signal: interruption() }),
+        rekeyModel({
+          source,
+          output,
+          from: from.secret,
+          to: { secret: to.secret, strength: before.strength },
+          ...transformFlags(options),
+          onProgress,
+          signal: interruption(),
+        }),
       );
       report(result, terminal);
-      const bundle = result.manifest && (await moveBundle(home, before.fingerprint, { fingerprint: result.manifest.fingerprint, keyId: to.id, name: options.name }));
+      const bundle =
+        result.manifest &&
+        (await moveBundle(home, before.fingerprint, { fingerprint: result.manifest.fingerprint, keyId: to.id, name: options.name }));
       if (bundle) {
-        await recordModel(home, to, { fingerprint: bundle.fingerprint, strength: bundle.strength, name: bundle.name, created: bundle.created });
+        await recordModel(home, to, {
+          fingerprint: bundle.fingerprint,
+          strength: bundle.strength,
+          name: bundle.name,
+          created: bundle.created,
+        });
         terminal.print(`Bundle   ${bundle.name} in ${home.bundles}`);
       } else terminal.note("The keyring has no bundle of this model, so none was made for the new key.");
       return { ...describe(result), bundle: bundle?.name ?? null, key: to.id };
@@ -107,7 +150,10 @@ export function addEncryptCommands(program: Command): void {
   addCommand<{ key: string; tokens: number; prompts?: string; tokenizer?: string }>(program, {
     name: "verify",
     description: "run a plain and an encrypted model on the same text and compare every logit",
-    arguments: [["<plain>", "the plain model"], ["<encrypted>", "the encrypted model"]],
+    arguments: [
+      ["<plain>", "the plain model"],
+      ["<encrypted>", "the encrypted model"],
+    ],
     options: [
       keyOption,
       { flags: "--tokens <count>", description: "positions to compare", fallback: "64", parse: wholeNumber(1, 100_000) },
@@ -118,26 +164,44 @@ export function addEncryptCommands(program: Command): void {
       const [plain, encrypted] = values as [string, string];
       const key = await openKey(options.key);
       const manifest = (await openModel(encrypted)).manifest;
-      if (!manifest) throw new UnseenError("NOT_ENCRYPTED", `${encrypted} is not an encrypted model.`, { hint: "Give the plain model first, the encrypted one second." });
+      if (!manifest)
+        throw new UnseenError("NOT_ENCRYPTED", `${encrypted} is not an encrypted model.`, {
+          hint: "Give the plain model first, the encrypted one second.",
+        });
       const tokenizer = await findTokenizer(options.tokenizer ?? plain, manifest.fingerprint);
-      const prompts = options.prompts ? (await readFile(options.prompts, "utf8")).split("\n").filter((line) => line.trim() !== "") : undefined;
+      const prompts = options.prompts
+        ? (await readFile(options.prompts, "utf8")).split("\n").filter((line) => line.trim() !== "")
+        : undefined;
       const sequences = sampleSequences(tokenizer, manifest.vocabularySize, Number(options.tokens), prompts);
       const fidelity = await measureFidelity(plain, encrypted, key.secret, sequences);
       terminal.print(describeFidelity(fidelity));
       // A model that disagrees with its original more often than not is not an encryption of it.
       const failed = fidelity.greedyAgreement < 0.5;
-      if (failed) terminal.note("unseen: the two models do not compute the same; the plain model is probably not the original.");
-      return { ...fidelity, ...(failed ? { [EXIT_CODE]: 1 } : {}) };
+      if (!failed) return fidelity;
+      const error = new UnseenError("VERIFICATION_FAILED", "the two models do not compute the same.", {
+        hint: "The plain model is probably not the original of the encrypted one.",
+      });
+      terminal.note(`unseen: ${error.line}`);
+      return { ...fidelity, error: { code: error.code, message: error.message, hint: error.hint }, [EXIT_CODE]: 1 };
     },
   });
 }
 
 function transformFlags(options: Partial<TransformFlags>): Pick<TransformFlags, "format" | "quantize" | "precision" | "threads"> {
   const { format, quantize, precision, threads } = options;
-  return { ...(format ? { format } : {}), ...(quantize ? { quantize } : {}), ...(precision ? { precision } : {}), ...(threads ? { threads } : {}) };
+  return {
+    ...(format ? { format } : {}),
+    ...(quantize ? { quantize } : {}),
+    ...(precision ? { precision } : {}),
+    ...(threads ? { threads } : {}),
+  };
 }
 
-async function withProgress<T>(label: string, terminal: Terminal, work: (onProgress: (done: number, total: number) => void) => Promise<T>): Promise<T> {
+async function withProgress<T>(
+  label: string,
+  terminal: Terminal,
+  work: (onProgress: (done: number, total: number) => void) => Promise<T>,
+): Promise<T> {
   const progress = terminal.progress(label);
   try {
     return await work((done, total) => progress.update(done, total));
@@ -150,7 +214,9 @@ async function withProgress<T>(label: string, terminal: Terminal, work: (onProgr
 function keepApart(output: string, home: Home): void {
   const path = resolve(output) + sep;
   if (path.startsWith(resolve(home.keys) + sep) || path.startsWith(resolve(home.bundles) + sep) || resolve(home.keys).startsWith(path)) {
-    throw new UnseenError("USAGE", `--out ${output} lies inside the keyring.`, { hint: `Choose a place outside ${dirname(home.keys)}/keys and bundles; the output is for uploading.` });
+    throw new UnseenError("USAGE", `--out ${output} lies inside the keyring.`, {
+      hint: `Choose a place outside ${dirname(home.keys)}/keys and bundles; the output is for uploading.`,
+    });
   }
 }
 
@@ -158,27 +224,46 @@ function keepApart(output: string, home: Home): void {
 function interruption(): AbortSignal {
   const controller = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    process.once(signal, () => controller.abort(new UnseenError("USAGE", `stopped by ${signal}.`, { hint: "Nothing half-written was kept." })));
+    process.once(signal, () =>
+      controller.abort(new UnseenError("USAGE", `stopped by ${signal}.`, { hint: "Nothing half-written was kept." })),
+    );
   }
   return controller.signal;
 }
 
 function describe(result: TransformResult): object {
   const { output, manifest, weights, bytes, seconds, removedLeftover } = result;
-  return { output, fingerprint: manifest?.fingerprint ?? null, strength: manifest?.strength ?? null, family: manifest?.family ?? null, weights, bytes, seconds, removedLeftover };
+  return {
+    output,
+    fingerprint: manifest?.fingerprint ?? null,
+    strength: manifest?.strength ?? null,
+    family: manifest?.family ?? null,
+    weights,
+    bytes,
+    seconds,
+    removedLeftover,
+  };
 }
 
 function report(result: TransformResult, terminal: Terminal): void {
   if (result.removedLeftover) terminal.note(`An interrupted run had left ${result.output}.partial; it was removed and the work done anew.`);
   terminal.print(`Output   ${result.output}`);
-  terminal.print(`         ${(result.weights / 1e6).toFixed(1)} M weights, ${(result.bytes / 1e6).toFixed(0)} MB in ${result.seconds.toFixed(1)} s, strength ${result.manifest?.strength}`);
+  terminal.print(
+    `         ${(result.weights / 1e6).toFixed(1)} M weights, ${(result.bytes / 1e6).toFixed(0)} MB in ${result.seconds.toFixed(1)} s, strength ${result.manifest?.strength}`,
+  );
   terminal.print(`         fingerprint ${result.manifest?.fingerprint}`);
 }
 
 async function moveBundle(home: Home, fingerprint: string, changes: { fingerprint: string; keyId: string; name: string | undefined }) {
   const old = await loadBundle(home, fingerprint).catch(() => null);
   if (!old) return null;
-  const bundle = { ...old, fingerprint: changes.fingerprint, keyId: changes.keyId, name: changes.name ?? old.name, created: new Date().toISOString() };
+  const bundle = {
+    ...old,
+    fingerprint: changes.fingerprint,
+    keyId: changes.keyId,
+    name: changes.name ?? old.name,
+    created: new Date().toISOString(),
+  };
   await writeBundle(home, bundle, await readBundleFiles(home, fingerprint));
   return bundle;
 }

@@ -3,6 +3,7 @@
  * @module
  */
 import { loadBundle } from "@unseen/client/bundle.ts";
+import { withoutControls } from "@unseen/client/chat/chat-loop.ts";
 import { resolveHome } from "@unseen/client/home.ts";
 import { UnseenError } from "@unseen/core/errors.ts";
 import type { Command } from "commander";
@@ -48,7 +49,7 @@ export function addIdCommands(program: Command): void {
       const cipher = parseIds(given);
       const plain = model.cipher.decipher(cipher);
       const text = model.tokenizer?.decode(plain, { skipSpecialTokens: false }) ?? null;
-      terminal.print(text ?? `plain  ${plain.join(",")}`);
+      terminal.print(text === null ? `plain  ${plain.join(",")}` : withoutControls(text));
       return { cipher, plain, text };
     },
   });
@@ -62,14 +63,22 @@ async function open(flags: IdFlags) {
 
 function tokenize(model: Awaited<ReturnType<typeof open>>, text: string | undefined, specialTokens: boolean): number[] {
   if (text === undefined) throw new UnseenError("USAGE", "encode needs a text or --ids.", { hint: 'unseen encode --model M "text"' });
-  if (!model.tokenizer) throw new UnseenError("TOKENIZER_MISSING", `model ${model.id} has no tokenizer.`, { hint: "Give ids with --ids, or encrypt again with --tokenizer DIRECTORY." });
+  if (!model.tokenizer)
+    throw new UnseenError("TOKENIZER_MISSING", `model ${model.id} has no tokenizer.`, {
+      hint: "Give ids with --ids, or encrypt again with --tokenizer DIRECTORY.",
+    });
   return model.tokenizer.encode(text, { specialTokens });
 }
 
 function parseIds(list: string): number[] {
-  return list.split(/[\s,]+/).filter((part) => part !== "").map((part) => {
-    const id = Number(part);
-    if (/^\d+$/.test(part) && Number.isSafeInteger(id)) return id;
-    throw new UnseenError("USAGE", `${JSON.stringify(part.slice(0, 20))} is not a token id.`, { hint: "Give whole numbers separated by commas." });
-  });
+  return list
+    .split(/[\s,]+/)
+    .filter((part) => part !== "")
+    .map((part) => {
+      const id = Number(part);
+      if (/^\d+$/.test(part) && Number.isSafeInteger(id)) return id;
+      throw new UnseenError("USAGE", `${JSON.stringify(part.slice(0, 20))} is not a token id.`, {
+        hint: "Give whole numbers separated by commas.",
+      });
+    });
 }

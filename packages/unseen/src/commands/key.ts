@@ -17,7 +17,9 @@ export function addKeyCommands(program: Command): void {
     name: "new",
     description: "make a key",
     arguments: [["[name]", `name of the key (default: ${DEFAULT_KEY})`]],
-    options: [{ flags: "--passphrase", description: "seal it with a passphrase instead of this machine's identity", env: "UNSEEN_KEY_PASSPHRASE" }],
+    options: [
+      { flags: "--passphrase", description: "seal it with a passphrase instead of this machine's identity", env: "UNSEEN_KEY_PASSPHRASE" },
+    ],
     async run({ options, values: [name = DEFAULT_KEY], terminal }) {
       const passphrase = options.passphrase ? await newPassphrase() : undefined;
       const key = await createKey(resolveHome(), name, { passphrase });
@@ -45,7 +47,8 @@ export function addKeyCommands(program: Command): void {
     async run({ values, terminal }) {
       const name = values[0] as string;
       const key = (await listKeys(resolveHome())).find((candidate) => candidate.name === name || candidate.id === name);
-      if (!key) throw new UnseenError("KEY_NOT_FOUND", `the keyring has no key ${name}.`, { hint: "`unseen key list` shows what there is." });
+      if (!key)
+        throw new UnseenError("KEY_NOT_FOUND", `the keyring has no key ${name}.`, { hint: "`unseen key list` shows what there is." });
       terminal.print(line(key));
       for (const model of key.models) terminal.print(`  ${model.fingerprint}  ${model.strength}  ${model.name}  ${model.created}`);
       return shown(key);
@@ -55,7 +58,10 @@ export function addKeyCommands(program: Command): void {
   addCommand<{ recipient?: string }>(group, {
     name: "export",
     description: "write a key to an age file, sealed with a passphrase or to a recipient",
-    arguments: [["<name>", "name or id of the key"], ["<file>", "file to write"]],
+    arguments: [
+      ["<name>", "name or id of the key"],
+      ["<file>", "file to write"],
+    ],
     options: [{ flags: "--recipient <age1...>", description: "seal to this age recipient instead of a passphrase" }],
     async run({ options, values, terminal }) {
       const [name, file] = values as [string, string];
@@ -81,7 +87,9 @@ export function addKeyCommands(program: Command): void {
     ],
     async run({ options, values, terminal }) {
       const file = values[0] as string;
-      const passphrase = process.env["UNSEEN_PASSPHRASE"] ?? (process.stdin.isTTY ? await askPassphrase(`Passphrase of ${file} (empty if none): `) : undefined);
+      const passphrase =
+        process.env["UNSEEN_PASSPHRASE"] ??
+        (process.stdin.isTTY ? await askPassphrase(`Passphrase of ${file} (empty if none): `) : undefined);
       const newOne = options.passphrase ? await newPassphrase() : undefined;
       const key = await importKey(resolveHome(), file, { passphrase: passphrase || undefined, name: options.name, newPassphrase: newOne });
       terminal.print(`Key ${key.name} (${key.id}) imported.`);

@@ -23,7 +23,10 @@ export function addModelCommands(program: Command): void {
       const name = values[0] as string;
       const progress = terminal.progress(`pulling ${name}`);
       try {
-        const pulled = await pullModel(resolveHome(), name, { ...options, onProgress: ({ bytes, totalBytes }) => progress.update(bytes, totalBytes) });
+        const pulled = await pullModel(resolveHome(), name, {
+          ...options,
+          onProgress: ({ bytes, totalBytes }) => progress.update(bytes, totalBytes),
+        });
         progress.end();
         terminal.print(`Model    ${pulled.directory}`);
         terminal.print(`Next:    unseen encrypt ${pulled.directory}`);
@@ -41,7 +44,9 @@ export function addModelCommands(program: Command): void {
       const bundles = await listBundles(resolveHome());
       if (bundles.length === 0) terminal.print("No encrypted models yet. Make one: unseen encrypt DIRECTORY");
       for (const bundle of bundles) {
-        terminal.print(`${bundle.name.padEnd(28)} ${bundle.fingerprint}  ${bundle.strength.padEnd(7)} ${bundle.family}, ${bundle.contextLength} tokens, key ${bundle.keyId}`);
+        terminal.print(
+          `${bundle.name.padEnd(28)} ${bundle.fingerprint}  ${bundle.strength.padEnd(7)} ${bundle.family}, ${bundle.contextLength} tokens, key ${bundle.keyId}`,
+        );
       }
       return { models: bundles };
     },

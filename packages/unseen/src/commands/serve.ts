@@ -32,10 +32,21 @@ export function addServeCommands(program: Command): void {
     arguments: [["<model>", "encrypted directory or .gguf file"]],
     options: [
       { flags: "--port <number>", description: "port", env: "UNSEEN_HOST_PORT", fallback: "8801", parse: PORT },
-      { flags: "--hostname <address>", description: "address to listen on; 0.0.0.0 lets other machines in", env: "UNSEEN_HOST_NAME", fallback: "127.0.0.1" },
+      {
+        flags: "--hostname <address>",
+        description: "address to listen on; 0.0.0.0 lets other machines in",
+        env: "UNSEEN_HOST_HOSTNAME",
+        fallback: "127.0.0.1",
+      },
       { flags: "--api-key <key>", description: "clients must send this key", env: "UNSEEN_HOST_API_KEY" },
       { flags: "--name <name>", description: "name in /v1/models", env: "UNSEEN_SERVED_NAME" },
-      { flags: "--threads <count>", description: "threads of the engine; at most the idle cores", env: "UNSEEN_HOST_THREADS", fallback: "1", parse: wholeNumber(1, 1024) },
+      {
+        flags: "--threads <count>",
+        description: "threads of the engine; at most the idle cores",
+        env: "UNSEEN_HOST_THREADS",
+        fallback: "1",
+        parse: wholeNumber(1, 1024),
+      },
       { flags: "--sequences <count>", description: "answers that run at once", fallback: "4", parse: wholeNumber(1, 256) },
       { flags: "--context <tokens>", description: "tokens per sequence", parse: wholeNumber(16) },
       { flags: "--queue <count>", description: "requests that may wait", parse: wholeNumber(1, 100_000) },
@@ -56,8 +67,15 @@ export function addServeCommands(program: Command): void {
         log: (line) => terminal.note(line),
       });
       announceExposure(options.hostname, options.apiKey, terminal);
-      terminal.print(`Serving ${host.name} at ${host.url}, ${host.contextLength} tokens of context${host.manifest ? `, fingerprint ${host.manifest.fingerprint}` : ", NOT ENCRYPTED"}.`);
-      terminal.result({ url: host.url, name: host.name, fingerprint: host.manifest?.fingerprint ?? null, contextLength: host.contextLength });
+      terminal.print(
+        `Serving ${host.name} at ${host.url}, ${host.contextLength} tokens of context${host.manifest ? `, fingerprint ${host.manifest.fingerprint}` : ", NOT ENCRYPTED"}.`,
+      );
+      terminal.result({
+        url: host.url,
+        name: host.name,
+        fingerprint: host.manifest?.fingerprint ?? null,
+        contextLength: host.contextLength,
+      });
       await closeOnSignals(host);
     },
   });
@@ -80,11 +98,19 @@ export function addServeCommands(program: Command): void {
         hostname: options.hostname,
         apiKey: options.apiKey,
         origins: options.origin,
-        log: (entry) => terminal.note(Object.entries(entry).map(([name, value]) => `${name}=${String(value)}`).join(" ")),
+        log: (entry) =>
+          terminal.note(
+            Object.entries(entry)
+              .map(([name, value]) => `${name}=${String(value)}`)
+              .join(" "),
+          ),
       });
       announceExposure(options.hostname, options.apiKey, terminal);
       terminal.print(`OpenAI base URL  ${gateway.baseUrl}`);
-      for (const model of models) terminal.print(`Model            ${model.id}  ${model.bundle.fingerprint}  at ${model.engines.map((engine) => engine.url).join(", ")}`);
+      for (const model of models)
+        terminal.print(
+          `Model            ${model.id}  ${model.bundle.fingerprint}  at ${model.engines.map((engine) => engine.url).join(", ")}`,
+        );
       terminal.result({ url: gateway.url, baseUrl: gateway.baseUrl, models: models.map((model) => model.id) });
       await untilStopped();
       await gateway.close();
@@ -105,11 +131,18 @@ export function addServeCommands(program: Command): void {
       const models = await connectModels(resolveHome(), options);
       const [model] = models;
       if (!model || models.length > 1) {
-        throw new UnseenError("USAGE", `the hosts serve ${models.length} models.`, { hint: `Choose one with --model: ${models.map(({ id }) => id).join(", ")}.` });
+        throw new UnseenError("USAGE", `the hosts serve ${models.length} models.`, {
+          hint: `Choose one with --model: ${models.map(({ id }) => id).join(", ")}.`,
+        });
       }
       const served = serveModel(model);
       await connectModel(served);
-      return runChat(served, { showWire: options.showWire === true, system: options.system, message: options.message, silent: terminal.json });
+      return runChat(served, {
+        showWire: options.showWire === true,
+        system: options.system,
+        message: options.message,
+        silent: terminal.json,
+      });
     },
   });
 }

@@ -44,7 +44,13 @@ export function addStartCommand(program: Command): void {
     options: [
       { flags: "--once", description: "show one answer and exit" },
       { flags: "--port <number>", description: "port of the gateway", env: "UNSEEN_PORT", fallback: "8800", parse: wholeNumber(0, 65_535) },
-      { flags: "--host-port <number>", description: "port of the host", env: "UNSEEN_HOST_PORT", fallback: "8801", parse: wholeNumber(0, 65_535) },
+      {
+        flags: "--host-port <number>",
+        description: "port of the host",
+        env: "UNSEEN_HOST_PORT",
+        fallback: "8801",
+        parse: wholeNumber(0, 65_535),
+      },
       { flags: "--api-key <key>", description: "clients of the gateway must send this key", env: "UNSEEN_API_KEY" },
       { flags: "--question <text>", description: "what to ask first", fallback: QUESTION },
     ],
@@ -63,9 +69,17 @@ export function addStartCommand(program: Command): void {
           terminal.print(`OpenAI base URL  ${gateway.baseUrl}`);
           terminal.print(`Blind host       ${host.url} (process ${host.child.pid}, started with the encrypted directory alone)`);
           terminal.print();
-          const shown = await streamDemonstration({ gateway, model, question: options.question, apiKey: options.apiKey, crossings: recording, terminal });
+          const shown = await streamDemonstration({
+            gateway,
+            model,
+            question: options.question,
+            apiKey: options.apiKey,
+            crossings: recording,
+            terminal,
+          });
           recording = null;
-          if (options.once) return { baseUrl: gateway.baseUrl, hostUrl: host.url, model: bundle.name, fingerprint: bundle.fingerprint, ...shown };
+          if (options.once)
+            return { baseUrl: gateway.baseUrl, hostUrl: host.url, model: bundle.name, fingerprint: bundle.fingerprint, ...shown };
           printExample(gateway.baseUrl, bundle.name, options.apiKey, terminal);
           terminal.result({ baseUrl: gateway.baseUrl, hostUrl: host.url, model: bundle.name, fingerprint: bundle.fingerprint, ...shown });
           await Promise.race([stopped(), host.ended]);
@@ -92,12 +106,22 @@ async function encryptOnce(home: Home, source: string, terminal: Terminal): Prom
     return { directory, fingerprint: existing.fingerprint };
   }
   const progress = terminal.progress("encrypting");
-  const result = await encryptModel({ source, output: directory, key: { secret: key.secret, strength: "rotate" }, onProgress: (done, total) => progress.update(done, total) });
+  const result = await encryptModel({
+    source,
+    output: directory,
+    key: { secret: key.secret, strength: "rotate" },
+    onProgress: (done, total) => progress.update(done, total),
+  });
   progress.end();
   const { bundle } = await bundleModel(home, { source, result, key, name });
   terminal.print(`Encrypted model  ${directory} (${(result.bytes / 1e6).toFixed(1)} MB in ${result.seconds.toFixed(1)} s)`);
   const tokenizer = (await openModelFor(home, bundle)).tokenizer;
-  const fidelity = await measureFidelity(source, directory, key.secret, sampleSequences(tokenizer, bundle.vocabularySize, affordableTokens(result.weights)));
+  const fidelity = await measureFidelity(
+    source,
+    directory,
+    key.secret,
+    sampleSequences(tokenizer, bundle.vocabularySize, affordableTokens(result.weights)),
+  );
   terminal.print(`Fidelity         ${describeFidelity(fidelity)}`);
   return { directory, fingerprint: bundle.fingerprint };
 }
@@ -112,10 +136,14 @@ interface HostProcess {
 /** The host as its own process, which gets a path and nothing else of ours: no keyring, no environment. */
 async function startHostProcess(directory: string, port: number, terminal: Terminal): Promise<HostProcess> {
   const cache = join(directory, "..", "..", "cache", "host");
-  const child = spawn(process.execPath, [fileURLToPath(new URL("../../bin/unseen.js", import.meta.url)), "serve", directory, "--port", String(port), "--json"], {
-    stdio: ["ignore", "pipe", "pipe"],
-    env: { PATH: process.env["PATH"], UNSEEN_HOME: cache, ...(process.env["HOME"] ? { HOME: process.env["HOME"] } : {}) },
-  });
+  const child = spawn(
+    process.execPath,
+    [fileURLToPath(new URL("../../bin/unseen.js", import.meta.url)), "serve", directory, "--port", String(port), "--json"],
+    {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { PATH: process.env["PATH"], UNSEEN_HOME: cache, ...(process.env["HOME"] ? { HOME: process.env["HOME"] } : {}) },
+    },
+  );
   let complaint = "";
   child.stderr?.setEncoding("utf8").on("data", (text: string) => {
     complaint = (complaint + text).slice(-2000);
@@ -178,7 +206,9 @@ function stopped(): Promise<void> {
 function printExample(baseUrl: string, model: string, apiKey: string | undefined, terminal: Terminal): void {
   terminal.print("Call it like any OpenAI server; existing programs change one line, the base URL:");
   terminal.print();
-  terminal.print(`  curl ${baseUrl}/chat/completions ${apiKey ? '-H "authorization: Bearer $UNSEEN_API_KEY" ' : ""}-H 'content-type: application/json' \\`);
+  terminal.print(
+    `  curl ${baseUrl}/chat/completions ${apiKey ? '-H "authorization: Bearer $UNSEEN_API_KEY" ' : ""}-H 'content-type: application/json' \\`,
+  );
   terminal.print(`    -d '{"model":"${model}","messages":[{"role":"user","content":"Who are you?"}]}'`);
   terminal.print();
   terminal.print("In the terminal: npx unseen chat --show-wire        Stop: Ctrl-C");

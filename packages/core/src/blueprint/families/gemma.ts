@@ -62,7 +62,11 @@ function gemmaTable(architecture: Architecture): Blueprint {
     for (const name of ["input", "post_attention", "pre_feedforward", "post_feedforward"]) {
       Object.assign(tensors, norm(`${prefix}.${name}_layernorm`, spaces.stream));
     }
-    Object.assign(tensors, attention(architecture, spaces, index, `${prefix}.self_attn`, undefined), gated(spaces, index, `${prefix}.mlp`, undefined));
+    Object.assign(
+      tensors,
+      attention(architecture, spaces, index, `${prefix}.self_attn`, undefined),
+      gated(spaces, index, `${prefix}.mlp`, undefined),
+    );
   }
   return { architecture, tensors, embedding: "model.embed_tokens.weight", head: "lm_head.weight" };
 }
@@ -99,9 +103,11 @@ export const gemma3: Family = {
     };
     const full = settings("full_attention");
     const local = settings("sliding_attention");
-    const layers = slidingLayers(config, count, pattern).map(
-      (sliding): Layer => ({ rope: sliding ? local : full, window: sliding ? window : null, experts: null }),
-    );
+    const layers = slidingLayers(config, count, pattern).map((sliding): Layer => ({
+      rope: sliding ? local : full,
+      window: sliding ? window : null,
+      experts: null,
+    }));
     return { ...common, headNorms: true, layers };
   },
   blueprint: gemmaTable,

@@ -48,8 +48,12 @@ export function readCommon(config: ConfigReader): Architecture {
 /** The names and axes of a Llama-shaped decoder; `block` gives the rows of one layer's feed-forward part. */
 export function llamaTable(
   a: Architecture,
-  block: (spaces: ReturnType<typeof decoderSpaces>, index: number, prefix: string, after: string) => Table = (spaces, index, prefix, after) =>
-    gated(spaces, index, `${prefix}.mlp`, after),
+  block: (spaces: ReturnType<typeof decoderSpaces>, index: number, prefix: string, after: string) => Table = (
+    spaces,
+    index,
+    prefix,
+    after,
+  ) => gated(spaces, index, `${prefix}.mlp`, after),
 ): Blueprint {
   const spaces = decoderSpaces(a, { foldable: true });
   const tensors: Record<string, Table[string]> = {

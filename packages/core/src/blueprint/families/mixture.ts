@@ -45,9 +45,10 @@ export const qwen3Moe: Family = {
     const dense = config.value("mlp_only_layers") ?? [];
     const step = config.count("decoder_sparse_step", 1);
     if (!Array.isArray(dense)) throw new UnseenError("FAMILY_UNSUPPORTED_VALUE", "mlp_only_layers must be a list.");
-    const layers = readQwenWindows(config, common.layers).map(
-      (layer, index): Layer => ({ ...layer, experts: !dense.includes(index) && (index + 1) % step === 0 ? experts : null }),
-    );
+    const layers = readQwenWindows(config, common.layers).map((layer, index): Layer => ({
+      ...layer,
+      experts: !dense.includes(index) && (index + 1) % step === 0 ? experts : null,
+    }));
     return { ...common, headNorms: true, layers };
   },
   blueprint: (architecture) =>
