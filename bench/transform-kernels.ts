@@ -7,7 +7,9 @@ import { wellConditioned } from "@unseen/core/algebra/dense.ts";
 import { Monomial } from "@unseen/core/algebra/monomial.ts";
 import { structuredOrthogonal } from "@unseen/core/algebra/orthogonal.ts";
 import { deriveRandom, permutation } from "@unseen/core/algebra/random.ts";
-import { rewriteMatrix, type AxisRewrite, type MatrixSource } from "@unseen/core/algebra/rewrite.ts";
+import type { AxisRewrite } from "@unseen/core/algebra/axis.ts";
+import type { MatrixSource } from "@unseen/core/algebra/matrix.ts";
+import { rewriteMatrix } from "@unseen/core/algebra/rewrite.ts";
 import { Rotary } from "@unseen/core/algebra/rotary.ts";
 
 const REPEATS = 3;

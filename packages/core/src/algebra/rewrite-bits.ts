@@ -9,7 +9,7 @@ import type { Monomial } from "./monomial.ts";
 import { allocateBytes, withArena } from "./panel.ts";
 import { checkSource } from "./rewrite-errors.ts";
 import { readOrdered } from "./row-order.ts";
-import type { MatrixSource, RewriteTarget, RowRange } from "./rewrite.ts";
+import type { MatrixSource, RewriteTarget, RowRange } from "./matrix.ts";
 import { allocateGather, areFinite, flipSigns, gatherColumns } from "./stored.ts";
 
 const CHUNK_BYTES = 2 ** 19; // stays in the second-level cache between reading, checking and writing

@@ -6,7 +6,7 @@
 import { applyAxis, type AxisRewrite } from "./axis.ts";
 import { allocateBytes, allocatePanel, withArena } from "./panel.ts";
 import { checkResult, checkSource } from "./rewrite-errors.ts";
-import type { PlainSource, PlainTarget } from "./rewrite.ts";
+import type { PlainSource, PlainTarget } from "./matrix.ts";
 import { sourceRow as sourceOf } from "./row-order.ts";
 import {
   allocateGather,

@@ -6,7 +6,7 @@
 import { applyAxis, type AxisRewrite } from "./axis.ts";
 import { allocateBytes, allocatePanel, withArena } from "./panel.ts";
 import { checkResult, checkSource } from "./rewrite-errors.ts";
-import type { PlainSource, PlainTarget, RowRange } from "./rewrite.ts";
+import type { PlainSource, PlainTarget, RowRange } from "./matrix.ts";
 import { readOrdered, sourceRow } from "./row-order.ts";
 import { decodeTransposed, encodeColumns, encodeTransposed, LANES, numberBytes, scaleVectors, transposePanel } from "./stored.ts";
 

@@ -6,7 +6,7 @@ import { decode, encode } from "../checkpoint/format.ts";
 import { applyAxis, type AxisRewrite } from "./axis.ts";
 import { allocatePanel, withArena } from "./panel.ts";
 import { checkResult, checkSource } from "./rewrite-errors.ts";
-import type { PlainSource, PlainTarget } from "./rewrite.ts";
+import type { PlainSource, PlainTarget } from "./matrix.ts";
 import { LANES, numberBytes } from "./stored.ts";
 
 /** Rewrites the whole matrix; any axes. Holds 8 bytes per weight. */

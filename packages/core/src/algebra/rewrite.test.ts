@@ -12,7 +12,9 @@ import { Monomial } from "./monomial.ts";
 import { fixingOnes, structuredOrthogonal } from "./orthogonal.ts";
 import { allocateBytes, withArena } from "./panel.ts";
 import { deriveRandom, permutation, type RandomStream } from "./random.ts";
-import { rewriteMatrix, type AxisRewrite, type MatrixSource, type RewriteTarget } from "./rewrite.ts";
+import type { AxisRewrite } from "./axis.ts";
+import type { MatrixSource, RewriteTarget } from "./matrix.ts";
+import { rewriteMatrix } from "./rewrite.ts";
 import { Rotary } from "./rotary.ts";
 
 const master = new Uint8Array(32).fill(5);

@@ -6,9 +6,9 @@
  * @module
  */
 import { decode, encode, rowBytes } from "../checkpoint/format.ts";
-import type { FloatFormat } from "../checkpoint/tensor.ts";
 import { UnseenError } from "../errors.ts";
 import { isLocal, type AxisRewrite } from "./axis.ts";
+import type { MatrixSource, PlainSource, PlainTarget, RewriteTarget, RowRange } from "./matrix.ts";
 import type { Monomial } from "./monomial.ts";
 import { monomialForm } from "./monomial-form.ts";
 import { isLossless, rewriteBits } from "./rewrite-bits.ts";
@@ -16,42 +16,6 @@ import { rewriteColumns } from "./rewrite-columns.ts";
 import { checkResult } from "./rewrite-errors.ts";
 import { rewriteRows } from "./rewrite-rows.ts";
 import { rewriteWhole } from "./rewrite-whole.ts";
-import type { PlainFormat } from "./stored.ts";
-
-export type { AxisRewrite } from "./axis.ts";
-
-/** A matrix to read; a vector is `(1, n)`. */
-export interface MatrixSource {
-  readonly rows: number;
-  readonly columns: number;
-  readonly format: FloatFormat;
-  /** The tensor's name, for errors. */
-  readonly name: string;
-  /** Fills `into` with `count` packed rows from row `row` on. Synchronous. */
-  read(row: number, count: number, into: Uint8Array): void;
-}
-
-/** Where the rewritten matrix goes: packed rows, ascending, each once. `bytes` is reused after the call returns. */
-export interface RewriteTarget {
-  readonly format: FloatFormat;
-  write(row: number, count: number, bytes: Uint8Array): void;
-}
-
-/** A source whose numbers stand alone. */
-export interface PlainSource extends MatrixSource {
-  readonly format: PlainFormat;
-}
-
-/** A target whose numbers stand alone. */
-export interface PlainTarget extends RewriteTarget {
-  readonly format: PlainFormat;
-}
-
-/** Rows of the result: `from` included, `to` excluded; both multiples of the row element's block. */
-export interface RowRange {
-  readonly from: number;
-  readonly to: number;
-}
 
 /**
  * Applies one rewriting to the rows axis and one to the columns axis of a matrix.

@@ -3,7 +3,7 @@
  * @module
  */
 import type { AxisRewrite } from "./axis.ts";
-import type { MatrixSource } from "./rewrite.ts";
+import type { MatrixSource } from "./matrix.ts";
 
 /** Which row of the argument, before mixing inside its block, stands at row `row` of the result. */
 export function sourceRow(axis: AxisRewrite, row: number): number {
