@@ -70,8 +70,20 @@ export async function testsShow(claim: string, files: readonly string[]): Promis
 
 /** A table for a terminal. */
 export function formatTable(findings: readonly Finding[]): string {
-  const rows = findings.map(({ claim, figure, bar, holds }) => [holds === null ? "not run" : holds ? "holds" : "FAILS", claim, figure, bar]);
+  const rows = findings.map(({ claim, figure, bar, holds }) => [
+    holds === null ? "not run" : holds ? "holds" : "FAILS",
+    claim,
+    figure,
+    bar,
+  ]);
   const header = ["", "claim", "figure", "bar"];
-  const width = header.map((title, column) => Math.min(100, Math.max(title.length, ...rows.map((row) => (row[column] as string).length))));
-  return [header, ...rows].map((row) => row.map((cell, column) => cell.padEnd(width[column] as number)).join("  ").trimEnd()).join("\n");
+  const width = header.map((title, column) => Math.max(title.length, ...rows.map((row) => (row[column] as string).length)));
+  return [header, ...rows]
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(width[column] as number))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
 }

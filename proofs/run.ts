@@ -25,9 +25,19 @@ for (const name of names.length > 0 ? names : Object.keys(proofs)) {
   const findings: Finding[] = [];
   const note = (line: string): void => void process.stderr.write(`  ${line}\n`);
   note(`${proof.title}${part ? `: ${part}` : ""}`);
-  for await (const { claim, figure, bar, holds } of proof.run(note, part)) {
-    findings.push({ claim, figure, bar, holds });
-    note(`${holds === null ? "not run" : holds ? "holds" : "FAILS"}: ${claim}: ${figure}`);
+  try {
+    for await (const { claim, figure, bar, holds } of proof.run(note, part)) {
+      findings.push({ claim, figure, bar, holds });
+      note(`${holds === null ? "not run" : holds ? "holds" : "FAILS"}: ${claim}: ${figure}`);
+    }
+  } catch (error) {
+    // A measurement that breaks off is no proof, and what was measured before stays worth seeing.
+    findings.push({
+      claim: `${name} can be measured`,
+      figure: error instanceof Error ? error.message : String(error),
+      bar: "-",
+      holds: false,
+    });
   }
   results.push({ proof: name, findings });
   if (!json) process.stdout.write(`\n${proof.title}\n\n${formatTable(findings)}\n`);

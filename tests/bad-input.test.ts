@@ -5,7 +5,20 @@
  */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { chmodSync, chownSync, copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import { layoutGguf, type GgufValue } from "@unseen/core/checkpoint/gguf.ts";
@@ -55,20 +68,71 @@ describe("checkpoints", () => {
     { name: "nothing there", damage: (path) => rmSync(path, { recursive: true }), code: "CHECKPOINT_NOT_FOUND", what: /does not exist/ },
     { name: "no weights", damage: (path) => rmSync(join(path, weights)), code: "CHECKPOINT_NOT_FOUND", what: /safetensors/ },
     { name: "no config", damage: (path) => rmSync(join(path, "config.json")), code: "CHECKPOINT_NOT_FOUND", what: /config\.json/ },
-    { name: "missing shard", model: { maximumShardBytes: 20_000 }, damage: (path) => rmSync(join(path, readdirSync(path).find((name) => /00002-of/.test(name)) as string)), code: "CHECKPOINT_MISSING_SHARD", what: /00002-of/ },
-    { name: "truncated", damage: (path) => truncateSync(join(path, weights), statSync(join(path, weights)).size - 100), code: "CHECKPOINT_TRUNCATED", what: /model\.safetensors/ },
-    { name: "empty file", damage: (path) => truncateSync(join(path, weights), 0), code: "CHECKPOINT_TRUNCATED", what: /model\.safetensors/ },
-    { name: "not safetensors at all", damage: (path) => writeFileSync(join(path, weights), "<!DOCTYPE html><title>404</title>".repeat(20)), code: "CHECKPOINT_TOO_LARGE", what: /model\.safetensors/ },
-    { name: "NaN weight", model: { plant: { tensor: "model.layers.1.mlp.up_proj.weight", value: Number.NaN } }, code: "CHECKPOINT_NON_FINITE", what: /layers\.1\.mlp\.up_proj/ },
-    { name: "infinite weight", model: { plant: { tensor: "model.norm.weight", value: Infinity } }, code: "CHECKPOINT_NON_FINITE", what: /model\.norm/ },
+    {
+      name: "missing shard",
+      model: { maximumShardBytes: 20_000 },
+      damage: (path) => rmSync(join(path, readdirSync(path).find((name) => /00002-of/.test(name)) as string)),
+      code: "CHECKPOINT_MISSING_SHARD",
+      what: /00002-of/,
+    },
+    {
+      name: "truncated",
+      damage: (path) => truncateSync(join(path, weights), statSync(join(path, weights)).size - 100),
+      code: "CHECKPOINT_TRUNCATED",
+      what: /model\.safetensors/,
+    },
+    {
+      name: "empty file",
+      damage: (path) => truncateSync(join(path, weights), 0),
+      code: "CHECKPOINT_TRUNCATED",
+      what: /model\.safetensors/,
+    },
+    {
+      name: "not safetensors at all",
+      damage: (path) => writeFileSync(join(path, weights), "<!DOCTYPE html><title>404</title>".repeat(20)),
+      code: "CHECKPOINT_TOO_LARGE",
+      what: /model\.safetensors/,
+    },
+    {
+      name: "NaN weight",
+      model: { plant: { tensor: "model.layers.1.mlp.up_proj.weight", value: Number.NaN } },
+      code: "CHECKPOINT_NON_FINITE",
+      what: /layers\.1\.mlp\.up_proj/,
+    },
+    {
+      name: "infinite weight",
+      model: { plant: { tensor: "model.norm.weight", value: Infinity } },
+      code: "CHECKPOINT_NON_FINITE",
+      what: /model\.norm/,
+    },
     { name: "unknown family", model: { config: { model_type: "mamba" } }, code: "FAMILY_UNKNOWN", what: /mamba/ },
     { name: "unknown field", model: { config: { flux_capacitor: 1.21 } }, code: "FAMILY_UNKNOWN_FIELD", what: /flux_capacitor/ },
     { name: "unsupported value", model: { config: { hidden_act: "relu6" } }, code: "FAMILY_UNSUPPORTED_VALUE", what: /hidden_act.*relu6/ },
-    { name: "unknown tensor", model: { extra: { "model.layers.0.self_attn.sinks": [4] } }, code: "FAMILY_UNKNOWN_TENSOR", what: /self_attn\.sinks/ },
-    { name: "wrong shape", damage: (path) => editConfig(path, (config) => (config["intermediate_size"] = 64)), code: "CHECKPOINT_WRONG_SHAPE", what: /mlp\.(?:gate|up|down)_proj/ },
-    { name: "missing tensor", damage: (path) => editConfig(path, (config) => (config["num_hidden_layers"] = 3)), code: "CHECKPOINT_MISSING_TENSOR", what: /layers\.2\./ },
+    {
+      name: "unknown tensor",
+      model: { extra: { "model.layers.0.self_attn.sinks": [4] } },
+      code: "FAMILY_UNKNOWN_TENSOR",
+      what: /self_attn\.sinks/,
+    },
+    {
+      name: "wrong shape",
+      damage: (path) => editConfig(path, (config) => (config["intermediate_size"] = 64)),
+      code: "CHECKPOINT_WRONG_SHAPE",
+      what: /mlp\.(?:gate|up|down)_proj/,
+    },
+    {
+      name: "missing tensor",
+      damage: (path) => editConfig(path, (config) => (config["num_hidden_layers"] = 3)),
+      code: "CHECKPOINT_MISSING_TENSOR",
+      what: /layers\.2\./,
+    },
     { name: "id outside the vocabulary", model: { config: { eos_token_id: 64 } }, code: "TOKEN_OUT_OF_RANGE", what: /64/ },
-    { name: "config is no JSON", damage: (path) => writeFileSync(join(path, "config.json"), "{"), code: "CHECKPOINT_MALFORMED", what: /config\.json/ },
+    {
+      name: "config is no JSON",
+      damage: (path) => writeFileSync(join(path, "config.json"), "{"),
+      code: "CHECKPOINT_MALFORMED",
+      what: /config\.json/,
+    },
   ];
   for (const { name, model, damage, code, what } of cases) {
     test(`${name}: ${code}`, async () => {
@@ -76,7 +140,11 @@ describe("checkpoints", () => {
       writeRandomLlama(source, model);
       damage?.(source);
       refused(await encrypt(source, output), code, what);
-      assert.deepEqual(readdirSync(home).filter((entry) => entry.startsWith(`bad ${name} out`)), [], "nothing half-made is left");
+      assert.deepEqual(
+        readdirSync(home).filter((entry) => entry.startsWith(`bad ${name} out`)),
+        [],
+        "nothing half-made is left",
+      );
     });
   }
 
@@ -84,11 +152,28 @@ describe("checkpoints", () => {
     const u32 = (value: number): GgufValue => ({ type: "u32", value });
     const metadata = new Map<string, GgufValue>([
       ["general.architecture", { type: "string", value: "llama" }],
-      ...Object.entries({ block_count: 1, context_length: 128, embedding_length: 256, feed_forward_length: 256, "attention.head_count": 4, "attention.head_count_kv": 4, "rope.dimension_count": 64, vocab_size: 256 }).map(([key, value]): [string, GgufValue] => [`llama.${key}`, u32(value)]),
+      ...Object.entries({
+        block_count: 1,
+        context_length: 128,
+        embedding_length: 256,
+        feed_forward_length: 256,
+        "attention.head_count": 4,
+        "attention.head_count_kv": 4,
+        "rope.dimension_count": 64,
+        vocab_size: 256,
+      }).map(([key, value]): [string, GgufValue] => [`llama.${key}`, u32(value)]),
       ["llama.attention.layer_norm_rms_epsilon", { type: "f32", value: 1e-5 }],
     ]);
-    const matrices = ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"].map((name) => ({ name: `blk.0.${name}.weight`, format: "GGML_Q4_K" as const, shape: [256, 256] }));
-    const vectors = ["output_norm", "blk.0.attn_norm", "blk.0.ffn_norm"].map((name) => ({ name: `${name}.weight`, format: "F32" as const, shape: [256] }));
+    const matrices = ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"].map((name) => ({
+      name: `blk.0.${name}.weight`,
+      format: "GGML_Q4_K" as const,
+      shape: [256, 256],
+    }));
+    const vectors = ["output_norm", "blk.0.attn_norm", "blk.0.ffn_norm"].map((name) => ({
+      name: `${name}.weight`,
+      format: "F32" as const,
+      shape: [256],
+    }));
     const layout = layoutGguf(metadata, [{ name: "token_embd.weight", format: "GGML_Q4_K", shape: [256, 256] }, ...vectors, ...matrices]);
     const bytes = Buffer.alloc(layout.bytes);
     bytes.set(layout.header);
@@ -108,7 +193,7 @@ describe("outputs", () => {
     assert.equal(readFileSync(at("taken.gguf"), "utf8"), "years of work");
   });
 
-  test("in a place without permission, or below a file", async () => {
+  test("below a file are refused", async () => {
     writeFileSync(at("file"), "");
     refused(await encrypt(at("good"), join(at("file"), "out")), "OUTPUT_EXISTS", /file/);
   });
@@ -179,7 +264,11 @@ describe("keys", () => {
 
   test("that belong to another model", async () => {
     refused(await verify("--key", "second"), "KEY_WRONG", /not encrypted under this key.*key list/);
-    refused(await runCommand(["rekey", at("sealed"), "--from", "second", "--to", "default", "--out", at("rekeyed"), "--json"], { home }), "KEY_WRONG", /not encrypted under this key/);
+    refused(
+      await runCommand(["rekey", at("sealed"), "--from", "second", "--to", "default", "--out", at("rekeyed"), "--json"], { home }),
+      "KEY_WRONG",
+      /not encrypted under this key/,
+    );
     assert.equal(existsSync(at("rekeyed")), false);
   });
 
@@ -191,7 +280,9 @@ describe("keys", () => {
 
   test("that are damaged", async () => {
     const file = join(home, "keys/damaged.age");
-    writeFileSync(file, readFileSync(join(home, "keys/second.age"), "utf8").replace(/\n([A-Za-z0-9+/]{60})/, "\nAAAA$1".slice(0, 40)), { mode: 0o600 });
+    writeFileSync(file, readFileSync(join(home, "keys/second.age"), "utf8").replace(/\n([A-Za-z0-9+/]{60})/, "\nAAAA$1".slice(0, 40)), {
+      mode: 0o600,
+    });
     refused(await verify("--key", "damaged"), "KEY_INVALID", /damaged/);
     writeFileSync(file, "not a key", { mode: 0o600 });
     refused(await verify("--key", file), "KEY_INVALID", /age file/);
@@ -217,7 +308,10 @@ describe("keys", () => {
       const probe = await runCommand(["--version"], { home: closed, user }).catch(() => null);
       if (probe?.code !== 0) return context.skip("cannot run as another user here");
     }
-    const outcome = await runCommand(["verify", at("good"), at("sealed"), "--json"], { home: closed, ...(user === undefined ? {} : { user }) });
+    const outcome = await runCommand(["verify", at("good"), at("sealed"), "--json"], {
+      home: closed,
+      ...(user === undefined ? {} : { user }),
+    });
     refused(outcome, "PERMISSION_DENIED", /default\.age/);
   });
 });
@@ -227,7 +321,9 @@ describe("serve", () => {
 
   test("refuses a plain model, as directory and as GGUF", async () => {
     refused(await serve(at("good")), "NOT_ENCRYPTED", /not an encrypted model.*unseen encrypt/);
-    const layout = layoutGguf(new Map<string, GgufValue>([["general.architecture", { type: "string", value: "llama" }]]), [{ name: "token_embd.weight", format: "F32", shape: [4, 4] }]);
+    const layout = layoutGguf(new Map<string, GgufValue>([["general.architecture", { type: "string", value: "llama" }]]), [
+      { name: "token_embd.weight", format: "F32", shape: [4, 4] },
+    ]);
     const bytes = Buffer.alloc(layout.bytes);
     bytes.set(layout.header);
     writeFileSync(at("plain.gguf"), bytes);
@@ -240,7 +336,17 @@ describe("serve", () => {
     truncateSync(join(at("torn"), "model.safetensors"), 1000);
     refused(await serve(at("torn")), "CHECKPOINT_TRUNCATED", /model\.safetensors/);
     cpSync(at("sealed"), at("forged"), { recursive: true });
-    writeFileSync(join(at("forged"), "unseen.json"), JSON.stringify({ scheme: "unseen-ee", version: 1, fingerprint: "../../../etc/passwd", strength: "rotate", family: "llama", vocabularySize: 64 }));
+    writeFileSync(
+      join(at("forged"), "unseen.json"),
+      JSON.stringify({
+        scheme: "unseen-ee",
+        version: 1,
+        fingerprint: "../../../etc/passwd",
+        strength: "rotate",
+        family: "llama",
+        vocabularySize: 64,
+      }),
+    );
     refused(await serve(at("forged")), "CHECKPOINT_MALFORMED", /unseen\.json/);
     copyFileSync(join(at("sealed"), "config.json"), at("model.bin"));
     refused(await serve(at("model.bin")), "CHECKPOINT_NOT_FOUND", /\.gguf/);

@@ -20,7 +20,14 @@ const linux = { skip: process.platform !== "linux" && "needs /proc" };
 /** Words that occur nowhere but in this conversation. */
 const MARKED = ["Quillfeather", "marmalade", "thrombosis", "Zanzibar", "wombat"];
 const SYSTEM = "You are the physician of Quillfeather and speak of nothing else.";
-const TOOL = { type: "function", function: { name: "look_up_thrombosis", description: "Finds the marmalade of a patient.", parameters: { type: "object", properties: { wombat: { type: "string" } } } } };
+const TOOL = {
+  type: "function",
+  function: {
+    name: "look_up_thrombosis",
+    description: "Finds the marmalade of a patient.",
+    parameters: { type: "object", properties: { wombat: { type: "string" } } },
+  },
+};
 
 /** What the host's own program and protocol say; everything else that is a word is a find. */
 const PROTOCOL = new Set("accept content done family finish host keep list model return seed stop stream strength true".split(" "));
@@ -44,7 +51,12 @@ const words = vocabularyWords(tokensOf(STORY_LLAMA));
 
 before(async () => {
   const directory = temporaryDirectory("blindness");
-  const [home, hostHome, cwd, model] = ["keyholder", "host", "cwd", "sealed"].map((name) => join(directory, name)) as [string, string, string, string];
+  const [home, hostHome, cwd, model] = ["keyholder", "host", "cwd", "sealed"].map((name) => join(directory, name)) as [
+    string,
+    string,
+    string,
+    string,
+  ];
   for (const path of [home, hostHome, cwd]) mkdirSync(path);
   await ask(["encrypt", STORY_LLAMA, "--out", model, "--name", "story", "--no-measure"], { home });
   const key = await loadKey(resolveHome({ UNSEEN_HOME: home }), "default");
@@ -62,13 +74,22 @@ after(async () => {
 
 /** `unseen serve` with nothing in its environment but its own home. */
 async function startBlindHost(model: string, home: string, cwd: string): Promise<RunningServer> {
-  const child = spawn(process.execPath, [PROGRAM, "serve", model, "--port", "0", "--json"], { cwd, env: { UNSEEN_HOME: home }, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [PROGRAM, "serve", model, "--port", "0", "--json"], {
+    cwd,
+    env: { UNSEEN_HOME: home },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   const text = { stdout: "", stderr: "" };
   child.stdout.setEncoding("utf8").on("data", (piece: string) => void (text.stdout += piece));
   child.stderr.setEncoding("utf8").on("data", (piece: string) => void (text.stderr += piece));
   process.once("exit", () => child.kill("SIGKILL"));
-  const ended = once(child, "close").then(([code, signal]) => ({ code: code as number | null, signal: signal as NodeJS.Signals | null, ...text }));
-  while (!text.stdout.includes("\n")) await Promise.race([once(child.stdout, "data"), ended.then(() => assert.fail(`the host ended: ${text.stderr}`))]);
+  const ended = once(child, "close").then(([code, signal]) => ({
+    code: code as number | null,
+    signal: signal as NodeJS.Signals | null,
+    ...text,
+  }));
+  while (!text.stdout.includes("\n"))
+    await Promise.race([once(child.stdout, "data"), ended.then(() => assert.fail(`the host ended: ${text.stderr}`))]);
   const facts = JSON.parse(text.stdout) as Record<string, unknown>;
   return {
     child,
@@ -93,7 +114,11 @@ async function converse(): Promise<void> {
   const { gateway, said, prompts } = setup;
   const headers = { authorization: "Bearer sk-Quillfeather" };
   const chat = async (body: object): Promise<void> => {
-    const answer = await post<ChatAnswer>(`${gateway.url}/v1/chat/completions`, { model: "story", temperature: 0, max_tokens: 24, user: "Zanzibar", ...body }, headers);
+    const answer = await post<ChatAnswer>(
+      `${gateway.url}/v1/chat/completions`,
+      { model: "story", temperature: 0, max_tokens: 24, user: "Zanzibar", ...body },
+      headers,
+    );
     // 422: a demanded form that a tiny model could not give; it was asked, and the host has seen the request.
     assert.ok([200, 422].includes(answer.status), JSON.stringify(answer.body));
     if (answer.status === 200) said.push(...answer.body.choices.map(({ message }) => message.content ?? ""));
@@ -103,15 +128,37 @@ async function converse(): Promise<void> {
     { role: "user", content: "Tell me a story about a wombat in Zanzibar who ate marmalade." },
   ];
   await chat({ messages });
-  await chat({ messages: [...messages, { role: "assistant", content: said[0] }, { role: "user", content: "And the thrombosis?" }], stop: ["Quillfeather", "happy"], logit_bias: { 50: -3 } });
+  await chat({
+    messages: [...messages, { role: "assistant", content: said[0] }, { role: "user", content: "And the thrombosis?" }],
+    stop: ["Quillfeather", "happy"],
+    logit_bias: { 50: -3 },
+  });
   await chat({ messages, logprobs: true, top_logprobs: 3, n: 2, temperature: 0.8, seed: 5 });
   await chat({ messages, tools: [TOOL] });
   await chat({ messages, tools: [TOOL], tool_choice: "required" });
-  await chat({ messages, response_format: { type: "json_schema", json_schema: { name: "marmalade", schema: { type: "object", properties: { wombat: { type: "string" } }, required: ["wombat"] } } } });
-  const streamed = await fetch(`${gateway.url}/v1/chat/completions`, { method: "POST", headers: { ...headers, "content-type": "application/json" }, body: JSON.stringify({ model: "story", messages, stream: true, max_tokens: 24 }) });
+  await chat({
+    messages,
+    response_format: {
+      type: "json_schema",
+      json_schema: { name: "marmalade", schema: { type: "object", properties: { wombat: { type: "string" } }, required: ["wombat"] } },
+    },
+  });
+  const streamed = await fetch(`${gateway.url}/v1/chat/completions`, {
+    method: "POST",
+    headers: { ...headers, "content-type": "application/json" },
+    body: JSON.stringify({ model: "story", messages, stream: true, max_tokens: 24 }),
+  });
   assert.match(await streamed.text(), /data: \[DONE\]/);
-  await post(`${gateway.url}/v1/completions`, { model: "story", prompt: "The wombat of Zanzibar", max_tokens: 8, echo: true, stop: "marmalade" }, headers);
-  const responses = await post<{ output_text?: string }>(`${gateway.url}/v1/responses`, { model: "story", instructions: SYSTEM, input: "thrombosis", max_output_tokens: 8 }, headers);
+  await post(
+    `${gateway.url}/v1/completions`,
+    { model: "story", prompt: "The wombat of Zanzibar", max_tokens: 8, echo: true, stop: "marmalade" },
+    headers,
+  );
+  const responses = await post<{ output_text?: string }>(
+    `${gateway.url}/v1/responses`,
+    { model: "story", instructions: SYSTEM, input: "thrombosis", max_output_tokens: 8 },
+    headers,
+  );
   assert.equal(responses.status, 200);
   const tokens = await post<{ tokens: number[] }>(`${gateway.url}/tokenize`, { model: "story", messages }, headers);
   prompts.push(tokens.body.tokens);
@@ -189,7 +236,8 @@ function findingsInMemory(server: RunningServer): string[] | null {
   const found = new Set<string>();
   try {
     for (const member of family(server.child.pid as number)) {
-      for (const piece of memoryOf(member)) for (const [name, needle] of sought) if (!found.has(name) && piece.includes(needle)) found.add(name);
+      for (const piece of memoryOf(member))
+        for (const [name, needle] of sought) if (!found.has(name) && piece.includes(needle)) found.add(name);
     }
   } catch (error) {
     if (["EACCES", "EPERM"].includes((error as NodeJS.ErrnoException).code ?? "")) return null;
@@ -203,7 +251,17 @@ describe("positive control: the same search", () => {
     const files = Buffer.concat(filesBelow(setup.home).map(({ bytes }) => bytes));
     const said = Buffer.from(setup.said.join("\n") + MARKED.join(" "));
     const found = new Set([...findings(files), ...findings(said)]);
-    for (const name of ["key id", "identity", "template", "tokenizer file", "template token <|user|>", "a word of the tokenizer with its mark", "prompt word wombat", "answer 0"]) assert.ok(found.has(name), name);
+    for (const name of [
+      "key id",
+      "identity",
+      "template",
+      "tokenizer file",
+      "template token <|user|>",
+      "a word of the tokenizer with its mark",
+      "prompt word wombat",
+      "answer 0",
+    ])
+      assert.ok(found.has(name), name);
     assert.ok(wordsIn(files.toString("utf8"), words).size > 1500);
   });
 
@@ -212,7 +270,10 @@ describe("positive control: the same search", () => {
     if (!found) return context.skip("this user may not read the memory of its own processes");
     context.diagnostic(`found: ${found.join("; ")}`);
     for (const name of ["prompt word marmalade", "template", "key id"]) assert.ok(found.includes(name), name);
-    assert.ok(found.some((name) => name.startsWith("key as ")), "the key itself");
+    assert.ok(
+      found.some((name) => name.startsWith("key as ")),
+      "the key itself",
+    );
   });
 });
 
@@ -230,7 +291,8 @@ describe("the host", () => {
         const kind = Array.isArray(value) ? value.every((item) => Number.isSafeInteger(item)) : typeof value;
         if (field === "model") assert.equal(value, name);
         else if (field === "cache_salt") assert.match(String(value), /^[\w-]{43}$/);
-        else if (field === "logit_bias") assert.ok(Object.entries(value as object).every(([id, bias]) => /^\d+$/.test(id) && typeof bias === "number"));
+        else if (field === "logit_bias")
+          assert.ok(Object.entries(value as object).every(([id, bias]) => /^\d+$/.test(id) && typeof bias === "number"));
         else assert.ok(kind === true || kind === "number" || kind === "boolean", `${field} is a ${String(kind)}`);
       }
     }
@@ -241,7 +303,10 @@ describe("the host", () => {
     const both = Buffer.concat([proxy.sent(), proxy.received()]);
     assert.deepEqual(findings(both), []);
     // Salts and request numbers are random letters, in which a short word may appear by chance.
-    const text = both.toString("latin1").replaceAll(/"cache_salt":"[\w-]+"/g, "").replaceAll(/cmpl-[0-9a-f]+|[0-9a-f]{32}/g, "");
+    const text = both
+      .toString("latin1")
+      .replaceAll(/"cache_salt":"[\w-]+"/g, "")
+      .replaceAll(/cmpl-[0-9a-f]+|[0-9a-f]{32}/g, "");
     const found = wordsIn(text, words);
     context.diagnostic(`${both.length} bytes; words of the tokenizer among them, all of the protocol: ${[...found].toSorted().join(" ")}`);
     assert.deepEqual([...found].filter((word) => !PROTOCOL.has(word)).toSorted(), []);
@@ -288,8 +353,15 @@ describe("the host", () => {
     const program = files.filter((path) => /\.(?:node|so(?:\.[\d.]+)?)$|\/node$/.test(path));
     const data = files.filter((path) => !program.includes(path));
     context.diagnostic(`data files: ${data.join(" ")}`);
-    assert.ok(data.some((path) => path.endsWith(".gguf")), "the model is among them");
-    for (const path of data) assert.ok(allowed.some((directory) => path.startsWith(directory)), `${path} is not the host's`);
+    assert.ok(
+      data.some((path) => path.endsWith(".gguf")),
+      "the model is among them",
+    );
+    for (const path of data)
+      assert.ok(
+        allowed.some((directory) => path.startsWith(directory)),
+        `${path} is not the host's`,
+      );
     assert.ok(!files.some((path) => path.startsWith(home)), "nothing of the key holder's");
     for (const path of data) if (statSync(path).isFile()) assert.deepEqual(findings(readFileSync(path)), [], path);
     assert.ok(gateway.child.pid !== setup.host.child.pid);

@@ -24,10 +24,7 @@ const NETWORK = ["http", "http2", "https", "net", "tls", "dgram", "dns", "undici
 const NETWORK_GLOBALS = /\b(?:fetch|WebSocket|WebSocketStream|EventSource|XMLHttpRequest|navigator\.sendBeacon)\s*\(/;
 
 /** Modules beside the sources that no running program loads: tests' helpers and the builder of the kernels. */
-const NOT_AT_RUN_TIME = new Set([
-  "packages/core/src/algebra/kernels/build.ts",
-  "packages/client/src/example-tokenizers.ts",
-]);
+const NOT_AT_RUN_TIME = new Set(["packages/core/src/algebra/kernels/build.ts", "packages/client/src/example-tokenizers.ts"]);
 
 interface Source {
   readonly package: string;
@@ -60,7 +57,10 @@ function isTest(path: string): boolean {
 
 function withoutComments(text: string): string {
   // Strings first, so that "https://" is no comment.
-  return text.replace(/("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`)|\/\*[\s\S]*?\*\/|\/\/[^\n]*/g, (_match, string: string | undefined) => string ?? "");
+  return text.replace(
+    /("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`)|\/\*[\s\S]*?\*\/|\/\/[^\n]*/g,
+    (_match, string: string | undefined) => string ?? "",
+  );
 }
 
 /** The package of ours that an import leads to, by name or by path; null where it is none. */
@@ -78,8 +78,14 @@ describe("package boundaries", () => {
     const example = '// import x from "a"\n/* from "b" */ import y from "c";\nconst u = "http://x"; export * from "d";\nawait import("e");';
     assert.deepEqual(importsOf(withoutComments(example)), ["c", "d", "e"]);
     assert.ok(shipped.length > 100);
-    assert.ok(shipped.every((source) => source.imports.length > 0 || source.code.includes("export")), "files without imports export something");
-    assert.ok(sources.some((source) => source.imports.includes("@unseen/host/serve.ts")), "dynamic imports are seen");
+    assert.ok(
+      shipped.every((source) => source.imports.length > 0 || source.code.includes("export")),
+      "files without imports export something",
+    );
+    assert.ok(
+      sources.some((source) => source.imports.includes("@unseen/host/serve.ts")),
+      "dynamic imports are seen",
+    );
     assert.deepEqual(Object.keys(MAY_IMPORT).toSorted(), [...new Set(sources.map((source) => source.package))].toSorted());
   });
 
@@ -93,41 +99,67 @@ describe("package boundaries", () => {
     });
 
     test(`${name} declares what it imports`, () => {
-      const manifest = JSON.parse(readFileSync(join(ROOT, "packages", name, "package.json"), "utf8")) as { dependencies?: Record<string, string> };
+      const manifest = JSON.parse(readFileSync(join(ROOT, "packages", name, "package.json"), "utf8")) as {
+        dependencies?: Record<string, string>;
+      };
       const declared = new Set(Object.keys(manifest.dependencies ?? {}));
       const used = new Set(
         shipped
           .filter((source) => source.package === name)
           .flatMap((source) => source.imports)
           .filter((specifier) => !specifier.startsWith(".") && !specifier.startsWith("node:") && !builtinModules.includes(specifier))
-          .map((specifier) => specifier.split("/").slice(0, specifier.startsWith("@") ? 2 : 1).join("/")),
+          .map((specifier) =>
+            specifier
+              .split("/")
+              .slice(0, specifier.startsWith("@") ? 2 : 1)
+              .join("/"),
+          ),
       );
       used.delete("node"); // the pinned Node, looked up by bin/unseen.js, absent where the machine's own is new enough
-      assert.deepEqual([...used].filter((dependency) => !declared.has(dependency)), []);
+      assert.deepEqual(
+        [...used].filter((dependency) => !declared.has(dependency)),
+        [],
+      );
     });
   }
 
   test("nothing that runs imports what only tests may import", () => {
-    const targets = (source: Source): string[] => source.imports.filter((specifier) => specifier.startsWith(".")).map((specifier) => join(dirname(source.path), specifier));
-    const slips = shipped.flatMap((source) => targets(source).filter(isTest).map((target) => `${source.path} -> ${target}`));
+    const targets = (source: Source): string[] =>
+      source.imports.filter((specifier) => specifier.startsWith(".")).map((specifier) => join(dirname(source.path), specifier));
+    const slips = shipped.flatMap((source) =>
+      targets(source)
+        .filter(isTest)
+        .map((target) => `${source.path} -> ${target}`),
+    );
     assert.deepEqual(slips, []);
   });
 
   test("nobody imports the command line", () => {
-    const importers = sources.filter((source) => source.package !== "unseen" && source.imports.some((specifier) => ownPackage(source, specifier) === "unseen"));
-    assert.deepEqual(importers.map(({ path }) => path), []);
+    const importers = sources.filter(
+      (source) => source.package !== "unseen" && source.imports.some((specifier) => ownPackage(source, specifier) === "unseen"),
+    );
+    assert.deepEqual(
+      importers.map(({ path }) => path),
+      [],
+    );
   });
 
   test("core has no way to another machine", () => {
     const core = shipped.filter((source) => source.package === "core");
     for (const { path, imports, code } of core) {
-      assert.deepEqual(imports.filter((specifier) => NETWORK.includes(specifier.replace(/^node:/, ""))), [], path);
+      assert.deepEqual(
+        imports.filter((specifier) => NETWORK.includes(specifier.replace(/^node:/, ""))),
+        [],
+        path,
+      );
       assert.doesNotMatch(code, NETWORK_GLOBALS, path);
     }
   });
 
   test("core depends on no native code", () => {
-    const lock = JSON.parse(readFileSync(join(ROOT, "package-lock.json"), "utf8")) as { packages: Record<string, { dependencies?: Record<string, string>; optionalDependencies?: object; hasInstallScript?: boolean }> };
+    const lock = JSON.parse(readFileSync(join(ROOT, "package-lock.json"), "utf8")) as {
+      packages: Record<string, { dependencies?: Record<string, string>; optionalDependencies?: object; hasInstallScript?: boolean }>;
+    };
     const visited = new Set<string>();
     const visit = (name: string): void => {
       if (visited.has(name)) return;
@@ -144,11 +176,17 @@ describe("package boundaries", () => {
 
   test("no package writes to the console: what is printed, the command line prints", () => {
     const chatty = shipped.filter(({ code }) => /\bconsole\s*[.[]|from\s*["'](?:node:)?console["']/.test(code));
-    assert.deepEqual(chatty.map(({ path }) => path), []);
+    assert.deepEqual(
+      chatty.map(({ path }) => path),
+      [],
+    );
   });
 
   test("only the command line writes to standard output", () => {
     const writers = shipped.filter((source) => source.package !== "unseen" && /process\.std(?:out|err)\.write/.test(source.code));
-    assert.deepEqual(writers.map(({ path }) => path), []);
+    assert.deepEqual(
+      writers.map(({ path }) => path),
+      [],
+    );
   });
 });

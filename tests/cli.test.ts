@@ -34,7 +34,10 @@ describe("keys", () => {
     const made = await ask<{ id: string; name: string }>(["key", "new", "work"], here);
     assert.match(made.id, /^[0-9a-f]{16}$/);
     const listed = await ask<{ keys: { id: string; name: string; protection: string }[] }>(["key", "list"], here);
-    assert.deepEqual(listed.keys.map(({ id, name }) => ({ id, name })), [{ id: made.id, name: "work" }]);
+    assert.deepEqual(
+      listed.keys.map(({ id, name }) => ({ id, name })),
+      [{ id: made.id, name: "work" }],
+    );
     assert.equal((await ask(["key", "show", "work"], here))["id"], made.id);
 
     const file = at("work.age");
@@ -44,7 +47,10 @@ describe("keys", () => {
     await ask(["key", "rm", "work"], here);
     assert.deepEqual((await ask<{ keys: object[] }>(["key", "list"], here)).keys, []);
 
-    const back = await ask(["key", "import", file, "--name", "again"], { home, environment: { UNSEEN_PASSPHRASE: "correct horse battery" } });
+    const back = await ask(["key", "import", file, "--name", "again"], {
+      home,
+      environment: { UNSEEN_PASSPHRASE: "correct horse battery" },
+    });
     assert.deepEqual(back, { id: made.id, name: "again" });
   });
 
@@ -74,9 +80,11 @@ describe("encrypt, verify, rekey", () => {
       assert.equal(result.bundle, out);
       assert.equal(result.fidelity !== null, measured);
       if (result.fidelity) assert.ok(result.fidelity.greedyAgreement > 0.95 && result.fidelity.meanKl < 1e-3);
-      if (result.fidelity && strength === "permute") assert.ok(result.fidelity.maxLogitDifference < 1e-9, "permuted weights are the same numbers");
+      if (result.fidelity && strength === "permute")
+        assert.ok(result.fidelity.maxLogitDifference < 1e-9, "permuted weights are the same numbers");
       const files = format === "gguf" ? [] : readdirSync(at(out)).toSorted();
-      if (format === "safetensors") assert.deepEqual(files, ["README.md", "config.json", "generation_config.json", "model.safetensors", "unseen.json"]);
+      if (format === "safetensors")
+        assert.deepEqual(files, ["README.md", "config.json", "generation_config.json", "model.safetensors", "unseen.json"]);
       assert.equal(existsSync(`${at(out)}.partial`), false);
     });
   }
@@ -95,7 +103,10 @@ describe("encrypt, verify, rekey", () => {
   test("verify compares logits, over prompts of a file too", async () => {
     const prompts = at("prompts.txt");
     writeFileSync(prompts, "The cat sat down.\n\nA boat on the river.\n");
-    const figures = await ask<{ greedyAgreement: number; tokens: number; maxLogitDifference: number; meanKl: number }>(["verify", STORY_LLAMA, at("exact"), "--key", "default", "--prompts", prompts, "--tokens", "12"], here);
+    const figures = await ask<{ greedyAgreement: number; tokens: number; maxLogitDifference: number; meanKl: number }>(
+      ["verify", STORY_LLAMA, at("exact"), "--key", "default", "--prompts", prompts, "--tokens", "12"],
+      here,
+    );
     assert.equal(figures.greedyAgreement, 1);
     assert.ok(figures.tokens > 4 && figures.tokens <= 12);
     assert.ok(figures.maxLogitDifference <= 1e-4 && figures.meanKl < 1e-8);
@@ -103,7 +114,16 @@ describe("encrypt, verify, rekey", () => {
 
   test("verify says no to a model that is not the original's encryption", async () => {
     const other = at("other");
-    writeRandomLlama(other, { hidden: 256, heads: 8, kvHeads: 4, neurons: 688, layers: 1, vocabulary: 4096, format: "BF16", config: { max_position_embeddings: 512 } });
+    writeRandomLlama(other, {
+      hidden: 256,
+      heads: 8,
+      kvHeads: 4,
+      neurons: 688,
+      layers: 1,
+      vocabulary: 4096,
+      format: "BF16",
+      config: { max_position_embeddings: 512 },
+    });
     const outcome = await runCommand(["verify", other, at("exact"), "--tokens", "16", "--json"], here);
     assert.equal(outcome.code, 1);
     assert.ok(onlyObject<{ greedyAgreement: number }>(outcome.stdout).greedyAgreement < 0.5);
@@ -111,11 +131,20 @@ describe("encrypt, verify, rekey", () => {
   });
 
   test("rekey moves a model to another key, and its bundle along", async () => {
-    const result = await ask<Encrypted & { key: string }>(["rekey", at("exact"), "--from", "default", "--to", "again", "--out", at("moved"), "--name", "moved"], here);
+    const result = await ask<Encrypted & { key: string }>(
+      ["rekey", at("exact"), "--from", "default", "--to", "again", "--out", at("moved"), "--name", "moved"],
+      here,
+    );
     assert.equal(result.key, (await ask(["key", "show", "again"], here))["id"]);
-    const figures = await ask<{ greedyAgreement: number; maxLogitDifference: number }>(["verify", STORY_LLAMA, at("moved"), "--key", "again", "--tokens", "24"], here);
+    const figures = await ask<{ greedyAgreement: number; maxLogitDifference: number }>(
+      ["verify", STORY_LLAMA, at("moved"), "--key", "again", "--tokens", "24"],
+      here,
+    );
     assert.ok(figures.greedyAgreement === 1 && figures.maxLogitDifference <= 2e-4, JSON.stringify(figures));
-    const [before, after] = [await ask<Ids>(["encode", "--model", "exact", TEXT], here), await ask<Ids>(["encode", "--model", "moved", TEXT], here)];
+    const [before, after] = [
+      await ask<Ids>(["encode", "--model", "exact", TEXT], here),
+      await ask<Ids>(["encode", "--model", "moved", TEXT], here),
+    ];
     assert.deepEqual(after.plain, before.plain);
     assert.notDeepEqual(after.cipher, before.cipher);
     const wrong = await runCommand(["verify", STORY_LLAMA, at("moved"), "--key", "default"], here);
@@ -137,7 +166,10 @@ describe("encode and decode", () => {
     assert.deepEqual(decoded.plain, encoded.plain);
     assert.equal(decoded.text, `<|bos|>${TEXT}`);
     assert.deepEqual(await ask<Ids>(["encode", "--model", "rotated", "--ids", encoded.plain.join(",")], here), encoded);
-    assert.equal((await ask<Ids>(["encode", "--model", "rotated", "--no-special-tokens", TEXT], here)).plain.length, encoded.plain.length - 1);
+    assert.equal(
+      (await ask<Ids>(["encode", "--model", "rotated", "--no-special-tokens", TEXT], here)).plain.length,
+      encoded.plain.length - 1,
+    );
   });
 
   test("need no tokenizer when given ids", async () => {
@@ -146,8 +178,16 @@ describe("encode and decode", () => {
     await ask(["encrypt", directory, "--out", at("ids-only"), "--name", "ids-only"], here);
     const encoded = await ask<Ids>(["encode", "--model", "ids-only", "--ids", "1,2,63"], here);
     assert.equal(new Set(encoded.cipher).size, 3);
-    assert.deepEqual(await ask<Ids>(["decode", "--model", "ids-only", "--ids", encoded.cipher.join(",")], here), { cipher: encoded.cipher, plain: [1, 2, 63], text: null });
-    const refused: string[][] = [["encode", "--model", "ids-only", "a text"], ["encode", "--model", "ids-only", "--ids", "1,64"], ["decode", "--model", "ids-only", "--ids", "1,x"]];
+    assert.deepEqual(await ask<Ids>(["decode", "--model", "ids-only", "--ids", encoded.cipher.join(",")], here), {
+      cipher: encoded.cipher,
+      plain: [1, 2, 63],
+      text: null,
+    });
+    const refused: string[][] = [
+      ["encode", "--model", "ids-only", "a text"],
+      ["encode", "--model", "ids-only", "--ids", "1,64"],
+      ["decode", "--model", "ids-only", "--ids", "1,x"],
+    ];
     for (const wrong of refused) {
       const outcome = await runCommand(wrong, here);
       assert.equal(outcome.code, 1, wrong.join(" "));
@@ -159,7 +199,15 @@ describe("encode and decode", () => {
 describe("every command", () => {
   test("prints one object with --json, also when it fails", async () => {
     const nowhere = ["--host", "http://127.0.0.1:9"];
-    const commands: string[][] = [["key", "show", "nobody"], ["encrypt", at("nothing")], ["decode", "--model", "nobody", "--ids", "1"], ["verify", "a", "b"], ["serve", at("nothing")], ["chat", ...nowhere], ["gateway", ...nowhere]];
+    const commands: string[][] = [
+      ["key", "show", "nobody"],
+      ["encrypt", at("nothing")],
+      ["decode", "--model", "nobody", "--ids", "1"],
+      ["verify", "a", "b"],
+      ["serve", at("nothing")],
+      ["chat", ...nowhere],
+      ["gateway", ...nowhere],
+    ];
     const outcomes = await Promise.all(commands.map((command) => runCommand([...command, "--json"], here)));
     for (const [index, outcome] of outcomes.entries()) {
       const name = (commands[index] as string[]).join(" ");
@@ -171,7 +219,13 @@ describe("every command", () => {
   });
 
   test("refuses what it does not know, with a non-zero exit", async () => {
-    const commands: string[][] = [["encrpyt"], ["encrypt"], ["encrypt", "x", "--strength", "strong"], ["serve", "x", "--port", "99999"], ["key", "new", "a b"]];
+    const commands: string[][] = [
+      ["encrpyt"],
+      ["encrypt"],
+      ["encrypt", "x", "--strength", "strong"],
+      ["serve", "x", "--port", "99999"],
+      ["key", "new", "a b"],
+    ];
     for (const command of commands) {
       const outcome = await runCommand([...command, "--json"], here);
       assert.notEqual(outcome.code, 0, command.join(" "));
@@ -188,21 +242,37 @@ describe("every command", () => {
     const flagged = await runCommand(["encode", TEXT, "--model", "moved"], { home, environment });
     assert.notDeepEqual(onlyObject<Ids>(flagged.stdout).cipher, named.cipher);
     const out = at("from-environment");
-    await ask(["encrypt", STORY_LLAMA], { home, environment: { UNSEEN_OUT: out, UNSEEN_STRENGTH: "permute", UNSEEN_KEY: "again", UNSEEN_NO_MEASURE: "1", UNSEEN_THREADS: "1" } });
+    await ask(["encrypt", STORY_LLAMA], {
+      home,
+      environment: { UNSEEN_OUT: out, UNSEEN_STRENGTH: "permute", UNSEEN_KEY: "again", UNSEEN_NO_MEASURE: "1", UNSEEN_THREADS: "1" },
+    });
     assert.equal((JSON.parse(readFileSync(join(out, "unseen.json"), "utf8")) as { strength: string }).strength, "permute");
   });
 
   test("writes nothing outside UNSEEN_HOME and --out", async () => {
     const [away, elsewhere] = [temporaryDirectory("home"), temporaryDirectory("elsewhere")];
-    await ask(["encrypt", STORY_LLAMA, "--out", join(away, "out"), "--no-measure"], { home: join(away, "keyring"), cwd: elsewhere, environment: { HOME: elsewhere } });
+    await ask(["encrypt", STORY_LLAMA, "--out", join(away, "out"), "--no-measure"], {
+      home: join(away, "keyring"),
+      cwd: elsewhere,
+      environment: { HOME: elsewhere },
+    });
     assert.deepEqual(readdirSync(elsewhere), []);
     assert.deepEqual(readdirSync(away).toSorted(), ["keyring", "out"]);
-    assert.equal(readdirSync(STORY_LLAMA).some((name) => name.includes("unseen")), false);
+    assert.equal(
+      readdirSync(STORY_LLAMA).some((name) => name.includes("unseen")),
+      false,
+    );
   });
 
   test("--version and --help exit with 0", async () => {
     const version = await runCommand(["--version"], here);
-    assert.deepEqual([version.code, version.stdout], [0, `${(JSON.parse(readFileSync(fileURLToPath(new URL("../packages/unseen/package.json", import.meta.url)), "utf8")) as { version: string }).version}\n`]);
+    assert.deepEqual(
+      [version.code, version.stdout],
+      [
+        0,
+        `${(JSON.parse(readFileSync(fileURLToPath(new URL("../packages/unseen/package.json", import.meta.url)), "utf8")) as { version: string }).version}\n`,
+      ],
+    );
     assert.equal((await runCommand(["encrypt", "--help"], here)).code, 0);
   });
 });
@@ -211,7 +281,10 @@ describe("the program", () => {
   /** A Node on this machine beside the pinned one; older in general. */
   let other: string | null = null;
   before(() => {
-    const found = (process.env["PATH"] ?? "").split(":").map((directory) => join(directory, "node")).filter((path) => existsSync(path) && !path.includes("node_modules"));
+    const found = (process.env["PATH"] ?? "")
+      .split(":")
+      .map((directory) => join(directory, "node"))
+      .filter((path) => existsSync(path) && !path.includes("node_modules"));
     other = found[0] ?? null;
   });
 

@@ -26,7 +26,10 @@ const running: RunningServer[] = [];
 
 before(async () => {
   // In f32, because an answer that goes on elsewhere reads its first half as a prompt, in other batches: bf16 rounds those otherwise.
-  ({ fingerprint } = await ask<{ fingerprint: string }>(["encrypt", STORY_LLAMA, "--out", at("story"), "--name", "story", "--precision", "f32", "--no-measure"], { home }));
+  ({ fingerprint } = await ask<{ fingerprint: string }>(
+    ["encrypt", STORY_LLAMA, "--out", at("story"), "--name", "story", "--precision", "f32", "--no-measure"],
+    { home },
+  ));
   writeRandomLlama(at("random"));
   await ask(["encrypt", at("random"), "--out", at("other"), "--name", "other", "--no-measure"], { home });
   host = await start("serve", at("story"), "--port", "0");
@@ -41,12 +44,21 @@ async function start(...parameters: string[]): Promise<RunningServer> {
   return server;
 }
 
-const gatewayFor = (...hosts: string[]): Promise<RunningServer> => start("gateway", "--port", "0", "--model", "story", "--timeout", "1", ...hosts.flatMap((url) => ["--host", url]));
-const complete = (server: RunningServer, body: object = {}) => post<ErrorBody & { choices: { message: { content: string } }[] }>(`${server.url}/v1/chat/completions`, { ...QUESTION, max_tokens: 8, ...body });
+const gatewayFor = (...hosts: string[]): Promise<RunningServer> =>
+  start("gateway", "--port", "0", "--model", "story", "--timeout", "1", ...hosts.flatMap((url) => ["--host", url]));
+const complete = (server: RunningServer, body: object = {}) =>
+  post<ErrorBody & { choices: { message: { content: string } }[] }>(`${server.url}/v1/chat/completions`, {
+    ...QUESTION,
+    max_tokens: 8,
+    ...body,
+  });
 
 /** A stand-in that claims to serve the story model and then follows a script. */
 const scripted = (...steps: Step[]): Promise<ScriptedHost> =>
-  ScriptedHost.start({ models: [{ id: "story", object: "model", owned_by: "unseen", max_model_len: 512, unseen: { fingerprint, vocabularySize: 4096 } }], answer: () => steps });
+  ScriptedHost.start({
+    models: [{ id: "story", object: "model", owned_by: "unseen", max_model_len: 512, unseen: { fingerprint, vocabularySize: 4096 } }],
+    answer: () => steps,
+  });
 
 function isError(answer: { status: number; body: ErrorBody }, status: number, code: string, what: RegExp): void {
   assert.equal(answer.status, status, JSON.stringify(answer.body));
@@ -57,8 +69,16 @@ function isError(answer: { status: number; body: ErrorBody }, status: number, co
   assert.doesNotMatch(error.message, /\n|dog and a ball/, "one line, and nothing of the prompt");
 }
 
-async function readStream(server: RunningServer, body: object = {}, onText: (text: string) => void = () => {}): Promise<{ text: string; error: ErrorBody["error"] | null; finish: string | null; done: boolean }> {
-  const response = await fetch(`${server.url}/v1/chat/completions`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ ...QUESTION, stream: true, ...body }) });
+async function readStream(
+  server: RunningServer,
+  body: object = {},
+  onText: (text: string) => void = () => {},
+): Promise<{ text: string; error: ErrorBody["error"] | null; finish: string | null; done: boolean }> {
+  const response = await fetch(`${server.url}/v1/chat/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ ...QUESTION, stream: true, ...body }),
+  });
   const result = { text: "", error: null as ErrorBody["error"] | null, finish: null as string | null, done: false };
   let rest = "";
   const decoder = new TextDecoder();
@@ -70,7 +90,10 @@ async function readStream(server: RunningServer, body: object = {}, onText: (tex
         result.done = true;
         continue;
       }
-      const event = JSON.parse(line.slice(6)) as { error?: ErrorBody["error"]; choices?: { delta: { content?: string }; finish_reason: string | null }[] };
+      const event = JSON.parse(line.slice(6)) as {
+        error?: ErrorBody["error"];
+        choices?: { delta: { content?: string }; finish_reason: string | null }[];
+      };
       if (event.error) result.error = event.error;
       result.text += event.choices?.[0]?.delta.content ?? "";
       result.finish = event.choices?.[0]?.finish_reason ?? result.finish;
@@ -101,16 +124,27 @@ describe("at the start", () => {
     });
 
   test("no host: HOST_UNREACHABLE with the command that starts one", async () => {
-    await refused(["gateway", "--port", "0", "--host", `http://127.0.0.1:${await free()}`], "HOST_UNREACHABLE", /no host answers at http.*unseen serve/);
+    await refused(
+      ["gateway", "--port", "0", "--host", `http://127.0.0.1:${await free()}`],
+      "HOST_UNREACHABLE",
+      /no host answers at http.*unseen serve/,
+    );
   });
 
   test("a host of another model: BUNDLE_MISMATCH with both fingerprints", async () => {
-    await refused(["gateway", "--port", "0", "--host", host.url, "--model", "other"], "BUNDLE_MISMATCH", new RegExp(`serves .*${fingerprint.slice(0, 8)}`));
+    await refused(
+      ["gateway", "--port", "0", "--host", host.url, "--model", "other"],
+      "BUNDLE_MISMATCH",
+      new RegExp(`serves .*${fingerprint.slice(0, 8)}`),
+    );
     await refused(["chat", "--host", host.url, "--model", "other", "--message", "Hello"], "BUNDLE_MISMATCH", /other/);
   });
 
   test("a host of a model that the keyring does not know: BUNDLE_NOT_FOUND", async () => {
-    const stranger = await ScriptedHost.start({ models: [{ id: "x", unseen: { fingerprint: "f".repeat(32), vocabularySize: 4096 } }], answer: () => [] });
+    const stranger = await ScriptedHost.start({
+      models: [{ id: "x", unseen: { fingerprint: "f".repeat(32), vocabularySize: 4096 } }],
+      answer: () => [],
+    });
     await refused(["gateway", "--port", "0", "--host", stranger.url], "BUNDLE_NOT_FOUND", /no bundle/);
     await stranger.close();
   });
@@ -133,10 +167,22 @@ describe("at the start", () => {
 
 describe("an answer", () => {
   const cases: { name: string; steps: Step[]; status: number; code: string; what: RegExp }[] = [
-    { name: "with an id outside the vocabulary", steps: [{ ids: [4096] }], status: 502, code: "host_protocol", what: /outside the vocabulary of 4096/ },
+    {
+      name: "with an id outside the vocabulary",
+      steps: [{ ids: [4096] }],
+      status: 502,
+      code: "host_protocol",
+      what: /outside the vocabulary of 4096/,
+    },
     { name: "with a huge id", steps: [{ ids: [2 ** 40] }], status: 502, code: "host_protocol", what: /outside the vocabulary/ },
     { name: "with a negative id", steps: [{ ids: [-1] }], status: 502, code: "host_protocol", what: /violates the protocol/ },
-    { name: "that is text", steps: [{ raw: 'data: {"choices":[{"text":"hello"}]}\n\n' }], status: 502, code: "host_protocol", what: /text instead of token ids/ },
+    {
+      name: "that is text",
+      steps: [{ raw: 'data: {"choices":[{"text":"hello"}]}\n\n' }],
+      status: 502,
+      code: "host_protocol",
+      what: /text instead of token ids/,
+    },
     { name: "that is no JSON", steps: [{ raw: "data: {{{\n\n" }], status: 502, code: "host_protocol", what: /not JSON/ },
     { name: "that ends too early", steps: ["done"], status: 502, code: "host_protocol", what: /ended in mid-answer/ },
     { name: "that never comes", steps: ["hang"], status: 504, code: "host_timeout", what: /sent nothing for 1 s.*--timeout/ },
@@ -159,7 +205,11 @@ describe("an answer", () => {
       stand.script = { ...stand.script, answer: () => steps };
       isError(await complete(server), status, code, what);
       // In a stream the headers may be out already; then the error is an event.
-      const response = await fetch(`${server.url}/v1/chat/completions`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ ...QUESTION, stream: true, max_tokens: 8 }) });
+      const response = await fetch(`${server.url}/v1/chat/completions`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ ...QUESTION, stream: true, max_tokens: 8 }),
+      });
       const text = await response.text();
       assert.ok(response.status === status || /"error":\{/.test(text), text.slice(0, 300));
     });
@@ -244,7 +294,8 @@ describe("requests that are wrong", () => {
   before(async () => {
     server = await start("gateway", "--port", "0", "--host", host.url, "--api-key", "sk-right");
   });
-  const send = (path: string, body: unknown, key = "sk-right") => post<ErrorBody>(`${server.url}${path}`, body, { authorization: `Bearer ${key}` });
+  const send = (path: string, body: unknown, key = "sk-right") =>
+    post<ErrorBody>(`${server.url}${path}`, body, { authorization: `Bearer ${key}` });
 
   test("get 400, 401 or 404 and name the field", async () => {
     isError(await send("/v1/chat/completions", { ...QUESTION, model: "nothing" }), 404, "model_not_found", /story/);
@@ -256,7 +307,11 @@ describe("requests that are wrong", () => {
     assert.equal(wrong.status, 400);
     assert.ok(wrong.body.error.param);
     isError(await send("/v1/completions", { prompt: [4096] }), 400, "token_out_of_range", /4096/);
-    const malformed = await fetch(`${server.url}/v1/chat/completions`, { method: "POST", headers: { authorization: "Bearer sk-right", "content-type": "application/json" }, body: "{" });
+    const malformed = await fetch(`${server.url}/v1/chat/completions`, {
+      method: "POST",
+      headers: { authorization: "Bearer sk-right", "content-type": "application/json" },
+      body: "{",
+    });
     isError({ status: malformed.status, body: (await malformed.json()) as ErrorBody }, 400, "invalid_value", /JSON/);
   });
 
@@ -275,7 +330,13 @@ describe("requests that are wrong", () => {
     const ids = await start("gateway", "--port", "0", "--host", other.url);
     isError(await complete(ids), 400, "tokenizer_missing", /no tokenizer.*token ids/);
     isError(await post<ErrorBody>(`${ids.url}/v1/completions`, { prompt: "text" }), 400, "tokenizer_missing", /no tokenizer/);
-    const answer = await post<{ choices: { token_ids: number[] }[] }>(`${ids.url}/v1/completions`, { prompt: [1, 5, 9], max_tokens: 4, temperature: 0, return_token_ids: true, ignore_eos: true });
+    const answer = await post<{ choices: { token_ids: number[] }[] }>(`${ids.url}/v1/completions`, {
+      prompt: [1, 5, 9],
+      max_tokens: 4,
+      temperature: 0,
+      return_token_ids: true,
+      ignore_eos: true,
+    });
     assert.equal(answer.status, 200, JSON.stringify(answer.body));
     assert.equal(answer.body.choices[0]?.token_ids.length, 4);
     await ids.stop();

@@ -36,7 +36,19 @@ export async function compareGreedy(run: GreedyCase): Promise<Agreement> {
   const name = `greedy-${process.pid}-${serial}`;
   const { home } = run;
   const surroundings = { home };
-  const { output } = await ask<{ output: string }>(["encrypt", run.source, "--name", name, "--no-measure", ...run.flags, "--out", `${home}/${name}${run.flags.includes("gguf") || run.source.endsWith(".gguf") ? ".gguf" : ""}`], surroundings);
+  const { output } = await ask<{ output: string }>(
+    [
+      "encrypt",
+      run.source,
+      "--name",
+      name,
+      "--no-measure",
+      ...run.flags,
+      "--out",
+      `${home}/${name}${run.flags.includes("gguf") || run.source.endsWith(".gguf") ? ".gguf" : ""}`,
+    ],
+    surroundings,
+  );
   const hostHome = { home, environment: { UNSEEN_HOME: `${home}/host` } };
   const servers: RunningServer[] = [];
   const start = async (...parameters: Parameters<typeof startServer>): Promise<RunningServer> => {
@@ -55,7 +67,8 @@ export async function compareGreedy(run: GreedyCase): Promise<Agreement> {
       const expected = await idsOf(plain.url, { ...wanted, cache_salt: "plain" });
       const actual = await idsOf(gateway.url, wanted);
       const equal = expected.filter((id, index) => actual[index] === id).length;
-      if (expected.length !== run.length || actual.length !== run.length) throw new Error(`expected ${run.length} tokens, got ${expected.length} and ${actual.length}`);
+      if (expected.length !== run.length || actual.length !== run.length)
+        throw new Error(`expected ${run.length} tokens, got ${expected.length} and ${actual.length}`);
       tokens += expected.length;
       equalTokens += equal;
       equalPrompts += equal === expected.length ? 1 : 0;
@@ -75,5 +88,7 @@ async function idsOf(url: string, body: object): Promise<number[]> {
 /** Deterministic prompts of ids, for models without tokenizer. */
 export async function idPrompts(model: string, count: number): Promise<number[][]> {
   const size = Number((await openModel(model)).config["vocab_size"]);
-  return Array.from({ length: count }, (_, prompt) => Array.from({ length: 6 }, (__, index) => (7 + prompt * 131 + index * index * 17) % size));
+  return Array.from({ length: count }, (_, prompt) =>
+    Array.from({ length: 6 }, (__, index) => (7 + prompt * 131 + index * index * 17) % size),
+  );
 }

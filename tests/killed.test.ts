@@ -19,7 +19,11 @@ const source = at("plain");
 /** Hash of everything in a model directory, or of a file. */
 function digestOf(path: string): string {
   const hash = createHash("sha256");
-  const files = statSync(path).isDirectory() ? readdirSync(path).toSorted().map((name) => join(path, name)) : [path];
+  const files = statSync(path).isDirectory()
+    ? readdirSync(path)
+        .toSorted()
+        .map((name) => join(path, name))
+    : [path];
   for (const file of files) hash.update(file.slice(path.length)).update(readFileSync(file));
   return hash.digest("hex");
 }
@@ -93,7 +97,9 @@ describe("encrypt, killed", () => {
         assert.equal(await admitted(`${output}.partial`), "CHECKPOINT_INCOMPLETE");
         for (const name of readdirSync(`${output}.partial`)) assert.notEqual(await admitted(join(`${output}.partial`, name)), true, name);
       }
-      context.diagnostic(`${interrupted} of ${moments} runs were killed before the end (begin ${begin.toFixed(2)} s, end ${whole.toFixed(2)} s)`);
+      context.diagnostic(
+        `${interrupted} of ${moments} runs were killed before the end (begin ${begin.toFixed(2)} s, end ${whole.toFixed(2)} s)`,
+      );
       assert.ok(interrupted >= 3, "most kills came in the middle");
     });
   }
@@ -143,7 +149,12 @@ describe("encrypt, killed", () => {
     await until(() => existsSync(cache) && readdirSync(cache).length > 0);
     host.child.kill("SIGKILL");
     await host.ended;
-    assert.deepEqual(readdirSync(cache).filter((name) => name.endsWith(".gguf")).filter((name) => statSync(join(cache, name)).isDirectory()), []);
+    assert.deepEqual(
+      readdirSync(cache)
+        .filter((name) => name.endsWith(".gguf"))
+        .filter((name) => statSync(join(cache, name)).isDirectory()),
+      [],
+    );
     const again = startCommand(["serve", reference, "--port", "0", "--json"], { home, environment: { UNSEEN_HOME: hostHome } });
     await Promise.race([until(() => again.stdout().includes("\n")), again.ended]);
     assert.match(again.stdout(), /"url"/, again.stderr());

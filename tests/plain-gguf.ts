@@ -26,7 +26,10 @@ export function tokenizerMetadata(directory: string): Map<string, GgufValue> {
     ["tokenizer.ggml.pre", text("gpt-2")],
     ["tokenizer.ggml.tokens", { type: "array", of: "string", value: tokens }],
     ["tokenizer.ggml.token_type", { type: "array", of: "i32", value: tokens.map((_, id) => (control.has(id) ? 3 : 1)) }],
-    ["tokenizer.ggml.merges", { type: "array", of: "string", value: model.merges.map((merge) => (typeof merge === "string" ? merge : merge.join(" "))) }],
+    [
+      "tokenizer.ggml.merges",
+      { type: "array", of: "string", value: model.merges.map((merge) => (typeof merge === "string" ? merge : merge.join(" "))) },
+    ],
     ["tokenizer.ggml.bos_token_id", u32(0)],
     ["tokenizer.ggml.eos_token_id", u32(3)],
     ["tokenizer.ggml.add_bos_token", { type: "bool", value: true }],
@@ -45,13 +48,27 @@ export async function rewriteMetadata(source: string, target: string, changes: R
   const file = readFileSync(source);
   const bytes = Buffer.alloc(layout.bytes);
   bytes.set(layout.header);
-  for (const [name, { offset, bytes: length }] of tensors) bytes.set(file.subarray(offset, offset + length), layout.locations.get(name)?.offset);
+  for (const [name, { offset, bytes: length }] of tensors)
+    bytes.set(file.subarray(offset, offset + length), layout.locations.get(name)?.offset);
   writeFileSync(target, bytes);
 }
 
 /** Writes the bundled model as a plain GGUF with its vocabulary. */
-export async function writePlainStory(target: string, changes: ReadonlyMap<string, GgufValue | null> = new Map(), precision?: "f32" | "f16"): Promise<void> {
+export async function writePlainStory(
+  target: string,
+  changes: ReadonlyMap<string, GgufValue | null> = new Map(),
+  precision?: "f32" | "f16",
+): Promise<void> {
   const bare = `${target}.bare.gguf`;
   await convertModel({ source: STORY_LLAMA, output: bare, format: "gguf", threads: 1, precision });
-  await rewriteMetadata(bare, target, new Map<string, GgufValue | null>([["general.name", text("Story Llama")], ["unseen.eos_token_ids", null], ...tokenizerMetadata(STORY_LLAMA), ...changes]));
+  await rewriteMetadata(
+    bare,
+    target,
+    new Map<string, GgufValue | null>([
+      ["general.name", text("Story Llama")],
+      ["unseen.eos_token_ids", null],
+      ...tokenizerMetadata(STORY_LLAMA),
+      ...changes,
+    ]),
+  );
 }

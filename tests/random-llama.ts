@@ -85,7 +85,12 @@ export function writeRandomLlama(directory: string, options: RandomLlama = {}): 
     const location = layout.locations.get(name) as { file: string; offset: number; bytes: number };
     const file = join(directory, location.file);
     const bytes = repeat(table, location.bytes, phase * 2 * rowBytes(format, 1));
-    if (shape.length === 1) encode(format, new Float64Array(shape[0] as number).map((_, index) => 1 + (index % 7) / 16), bytes);
+    if (shape.length === 1)
+      encode(
+        format,
+        new Float64Array(shape[0] as number).map((_, index) => 1 + (index % 7) / 16),
+        bytes,
+      );
     if (options.plant?.tensor === name) encode(format, Float64Array.of(options.plant.value), bytes.subarray(0, rowBytes(format, 1)));
     writeAt(file, location.offset, bytes);
   }
@@ -101,7 +106,7 @@ function randomTable(format: FloatFormat, hidden: number): Uint8Array {
 
 function repeat(table: Uint8Array, length: number, phase: number): Uint8Array {
   const bytes = new Uint8Array(length);
-  for (let at = 0; at < length; ) {
+  for (let at = 0; at < length;) {
     const from = (at + phase) % table.length;
     const piece = table.subarray(from, Math.min(table.length, from + length - at));
     bytes.set(piece, at);

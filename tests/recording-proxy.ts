@@ -26,7 +26,10 @@ export async function startRecordingProxy(target: string): Promise<RecordingProx
     const connection = { sent: [] as Buffer[], received: [] as Buffer[] };
     connections.push(connection);
     const upstream = connect(Number(port), hostname);
-    for (const [from, to, record] of [[client, upstream, connection.sent], [upstream, client, connection.received]] as const) {
+    for (const [from, to, record] of [
+      [client, upstream, connection.sent],
+      [upstream, client, connection.received],
+    ] as const) {
       open.add(from);
       from.on("data", (bytes: Buffer) => {
         record.push(bytes);
@@ -58,7 +61,7 @@ export async function startRecordingProxy(target: string): Promise<RecordingProx
 /** Takes HTTP/1.1 requests with a content-length apart. */
 function parseBodies(bytes: Buffer, path: string): Record<string, unknown>[] {
   const bodies: Record<string, unknown>[] = [];
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     const end = bytes.indexOf("\r\n\r\n", at);
     if (end < 0) break;
     const head = bytes.subarray(at, end).toString("latin1");

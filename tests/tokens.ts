@@ -18,7 +18,10 @@ export function vocabularyWords(tokens: Iterable<string>): Set<string> {
 
 /** The tokens of a `tokenizer.json`, added ones included. */
 export function tokensOf(directory: string): string[] {
-  const { model, added_tokens } = JSON.parse(readFileSync(join(directory, "tokenizer.json"), "utf8")) as { model: { vocab: Record<string, number> }; added_tokens: { content: string }[] };
+  const { model, added_tokens } = JSON.parse(readFileSync(join(directory, "tokenizer.json"), "utf8")) as {
+    model: { vocab: Record<string, number> };
+    added_tokens: { content: string }[];
+  };
   return [...Object.keys(model.vocab), ...added_tokens.map(({ content }) => content)];
 }
 

@@ -82,7 +82,7 @@ def compare(directory, strength, home, precision=None):
     difference = (expected - actual).abs().max().item()
     equal = (cipher[said] == answer).sum().item()
     lossless = strength == "permute" or precision == "f32" or stored_as_float32(directory)
-    bar = 1e-3 if lossless else 1.0
+    bar = 1e-3 if lossless else None  # rounded weights: the figure is the result
     return {
         "model": directory.name + (f" as {precision}" if precision else ""),
         "strength": strength,
@@ -94,7 +94,7 @@ def compare(directory, strength, home, precision=None):
         # Without the key the same model says something else.
         "undecipheredAgreement": (expected.argmax(-1) == undeciphered.argmax(-1)).double().mean().item(),
         "logitRange": (expected.max() - expected.min()).item(),
-        "holds": difference <= bar and (equal == said.numel() or not lossless),
+        "holds": difference <= bar and equal == said.numel() if lossless else difference < 1,
     }
 
 

@@ -109,7 +109,10 @@ export function explainSystemError(error: unknown, subject: string): unknown {
   switch (code) {
     case "ENOSPC":
     case "EDQUOT":
-      return new UnseenError("DISK_FULL", `no space left while writing ${subject}.`, { hint: "Free some space or choose another --out; nothing half-written was kept.", cause: error });
+      return new UnseenError("DISK_FULL", `no space left while writing ${subject}.`, {
+        hint: "Free some space or choose another --out; nothing half-written was kept.",
+        cause: error,
+      });
     case "EFBIG":
       return new UnseenError("DISK_FULL", `${subject} would become larger than a file may be here.`, {
         hint: "Raise the limit (ulimit -f), or choose an --out on a file system for large files; nothing half-written was kept.",
@@ -118,12 +121,21 @@ export function explainSystemError(error: unknown, subject: string): unknown {
     case "EACCES":
     case "EPERM":
     case "EROFS":
-      return new UnseenError("PERMISSION_DENIED", `no permission for ${subject}.`, { hint: "Check the owner and mode of the path.", cause: error });
+      return new UnseenError("PERMISSION_DENIED", `no permission for ${subject}.`, {
+        hint: "Check the owner and mode of the path.",
+        cause: error,
+      });
     case "EADDRINUSE":
-      return new UnseenError("PORT_IN_USE", `${subject} is already in use.`, { hint: "Stop the other process or choose another port with --port.", cause: error });
+      return new UnseenError("PORT_IN_USE", `${subject} is already in use.`, {
+        hint: "Stop the other process or choose another port with --port.",
+        cause: error,
+      });
     case "EEXIST":
     case "ENOTDIR":
-      return new UnseenError("OUTPUT_EXISTS", `${subject} collides with a file that is already there.`, { hint: "Choose another path or remove it first.", cause: error });
+      return new UnseenError("OUTPUT_EXISTS", `${subject} collides with a file that is already there.`, {
+        hint: "Choose another path or remove it first.",
+        cause: error,
+      });
     case "ENOENT":
       return new UnseenError("CHECKPOINT_NOT_FOUND", `${subject} does not exist.`, { hint: "Check the path.", cause: error });
     default:

@@ -5,7 +5,6 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { UnseenError } from "@unseen/core/errors.ts";
 import { Hono, type Context } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import type { ServableModel } from "./admit.ts";
 import { complete, streamCompletion, type CompletionContext } from "./completions.ts";
 import { loading, type EngineSupervisor } from "./engine/supervisor.ts";
@@ -93,13 +92,14 @@ export function createApplication(options: ApplicationOptions): Hono {
     return context.json(card);
   });
 
-  application.use("/v1/completions", bodyLimit({ maxSize: MAXIMUM_BODY_BYTES, onError: tooLarge }));
   application.post("/v1/completions", async (context) => {
     // Any web page may send text/plain to a loopback port unasked; JSON needs the server's consent first (CWE-352).
     if (!/^application\/json\b/i.test(context.req.header("content-type") ?? ""))
       throw new UnseenError("REQUEST_INVALID", "content-type: expected application/json.");
     if (engine.state === "loading") throw loading();
-    const request = parseCompletionRequest(await readJsonBody(context), limits);
+    const text = await readLimited(context.req.raw);
+    if (text === null) return tooLarge(context);
+    const request = parseCompletionRequest(parseJson(text), limits);
     if (request.model !== undefined) requireModel(request.model, name);
     const { signal } = context.req.raw;
     if (!request.stream) return context.json(await complete(completion, request, signal));
@@ -123,12 +123,28 @@ function requireModel(asked: string, name: string): void {
     throw new UnseenError("MODEL_NOT_FOUND", "model: no such model is served here.", { hint: "GET /v1/models lists it." });
 }
 
-async function readJsonBody(context: Context): Promise<unknown> {
+/** The body of limited size, or null where it is larger. */
+async function readLimited(request: Request): Promise<string | null> {
+  const length = request.headers.get("content-length");
+  if (length !== null && !request.headers.has("transfer-encoding")) {
+    // The server's parser lets no more through than was announced.
+    return Number(length) > MAXIMUM_BODY_BYTES ? null : request.text();
+  }
+  const parts: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const part of request.body ?? []) {
+    bytes += part.length;
+    if (bytes > MAXIMUM_BODY_BYTES) return null;
+    parts.push(part);
+  }
+  return Buffer.concat(parts).toString("utf8");
+}
+
+function parseJson(text: string): unknown {
   try {
-    return JSON.parse(await context.req.text());
-  } catch (error) {
-    if (error instanceof SyntaxError) throw new UnseenError("REQUEST_INVALID", "the body is not valid JSON.");
-    throw error;
+    return JSON.parse(text);
+  } catch {
+    throw new UnseenError("REQUEST_INVALID", "the body is not valid JSON.");
   }
 }
 

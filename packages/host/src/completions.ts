@@ -13,6 +13,9 @@ import type { EngineSupervisor } from "./engine/supervisor.ts";
 import type { Metrics } from "./metrics.ts";
 import type { CompletionRequest } from "./request.ts";
 
+/** Bytes of one answer that may wait for a slow reader (CWE-770); more than 15,000 tokens. */
+export const MAXIMUM_UNREAD_BYTES = 4 << 20;
+
 /** What all answers of a server share. */
 export interface CompletionContext {
   readonly engine: EngineSupervisor;
@@ -121,9 +124,14 @@ export function streamCompletion(context: CompletionContext, request: Completion
   const header = envelope(context.model);
   const counter = new UsageCounter(request);
   const gone = new AbortController();
-  return new ReadableStream<Uint8Array>({
-    start(controller) {
-      const send = (data: object): void => controller.enqueue(encoder.encode(`data: ${JSON.stringify(data)}\n\n`));
+  const unread = new ByteLengthQueuingStrategy({ highWaterMark: MAXIMUM_UNREAD_BYTES });
+  const source = {
+    start(controller: ReadableStreamDefaultController<Uint8Array>) {
+      const send = (data: object): void => {
+        controller.enqueue(encoder.encode(`data: ${JSON.stringify(data)}\n\n`));
+        // Whoever reads so slowly gets what is there and no end: the engine's time is for those who listen.
+        if ((controller.desiredSize ?? 0) < 0) gone.abort();
+      };
       const started = new Set<number>();
       const end = (last: object | null): void => {
         if (gone.signal.aborted || signal.aborted) {
@@ -160,7 +168,8 @@ export function streamCompletion(context: CompletionContext, request: Completion
       );
     },
     cancel: () => gone.abort(),
-  });
+  };
+  return new ReadableStream(source, unread);
 }
 
 /** Sums what a request used, over all prompts and choices. */

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { LlamaLogLevel, TokenBias, getLlama, type LlamaContext } from "node-llama-cpp";
 import { needs, sharedPath } from "../../../tests/shared.ts";
-import { answer, events, ids, post, type Chunk } from "./host-client.fixture.ts";
+import { MAXIMUM_UNREAD_BYTES } from "./completions.ts";
+import { answer, events, ids, post, until, type Chunk } from "./host-client.fixture.ts";
 import { startHost, type Host } from "./serve.ts";
 import { TINY_CONTEXT, TINY_FINGERPRINT, TINY_VOCABULARY, writeTinyModel } from "./tiny-model.fixture.ts";
 
@@ -20,7 +21,7 @@ async function withReference<Result>(file: string, use: (context: LlamaContext) 
     const context = await model.createContext({
       contextSize: 256,
       threads: 1,
-      ...(single ? { experimentalKvCacheKeyType: "F32", experimentalKvCacheValueType: "F32" } : {}),
+      ...(single ? { flashAttention: false, experimentalKvCacheKeyType: "F32", experimentalKvCacheValueType: "F32" } : {}),
     });
     return await use(context);
   } finally {
@@ -317,6 +318,17 @@ describe("a host of a small random model", () => {
     test("and goes on serving", async () => {
       assert.equal((await ids(url, { ...good, temperature: 0 })).length, 2);
     });
+  });
+
+  test("a client that does not read its answer loses it before it fills the memory", async () => {
+    const metrics = async (): Promise<string> => (await fetch(`${url}/metrics`)).text();
+    const aborted = async (): Promise<number> => Number(/finished_reason="abort"\} (\d+)/.exec(await metrics())?.[1]);
+    const before = await aborted();
+    const response = await post(url, { prompt: PROMPT, n: 16, max_tokens: 4000, logprobs: 20, ignore_eos: true, stream: true });
+    await until(async () => (await aborted()) > before);
+    assert.match(await metrics(), /num_requests_running\{[^}]*\} 0\n/);
+    const text = await response.text();
+    assert.ok(text.length > MAXIMUM_UNREAD_BYTES && !text.includes("[DONE]"));
   });
 
   test("the log says nothing of any request", () => {

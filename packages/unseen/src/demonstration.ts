@@ -5,8 +5,8 @@
 import type { ServedModel } from "@unseen/client/gateway/model.ts";
 import type { RunningGateway } from "@unseen/client/gateway/serve.ts";
 import { readEvents } from "@unseen/client/engines/event-stream.ts";
-import type { Crossing } from "@unseen/client/engines/recording.ts";
 import { withoutControls } from "@unseen/client/chat/chat-loop.ts";
+import { listIds, type WireView } from "@unseen/client/chat/wire-view.ts";
 import { UnseenError } from "@unseen/core/errors.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -23,11 +23,11 @@ export async function streamDemonstration(input: {
   model: ServedModel;
   question: string;
   apiKey: string | undefined;
-  /** What the model's recording engine saw; filled while the answer streams. */
-  crossings: readonly Crossing[];
+  /** Fed by the gateway while the answer streams. */
+  wire: WireView;
   terminal: Terminal;
 }): Promise<Demonstration> {
-  const { gateway, model, question, apiKey, crossings, terminal } = input;
+  const { gateway, model, question, apiKey, wire, terminal } = input;
   terminal.print(`You   ${question}`);
   terminal.write("Model ");
   const response = await fetch(`${gateway.baseUrl}/chat/completions`, {
@@ -49,18 +49,12 @@ export async function streamDemonstration(input: {
     answer += delta;
     terminal.write(withoutControls(delta));
   }
-  const prompt = crossings.flatMap(({ sent }) => sent);
-  const received = crossings.flatMap(({ received: ids }) => ids);
+  const { sent: prompt, received } = wire;
   terminal.print();
   terminal.print();
   terminal.print("What the host saw of it, all of it:");
-  terminal.print(`  in    ${excerpt(prompt)}`);
-  terminal.print(`  out   ${excerpt(received)}`);
+  terminal.print(`  in    ${listIds(prompt)}`);
+  terminal.print(`  out   ${listIds(received)}`);
   terminal.print();
   return { question, answer, hostSaw: { prompt, answer: received } };
-}
-
-function excerpt(ids: readonly number[]): string {
-  const shown = ids.slice(0, 24).join(" ");
-  return ids.length > 24 ? `${shown} … (${ids.length} ids)` : shown;
 }

@@ -13,7 +13,7 @@ import { UnseenError } from "@unseen/core/errors.ts";
 import { wholeNumber, type OptionSpecification } from "./command.ts";
 import { openKey } from "./keys.ts";
 
-export const DEFAULT_HOST = "http://127.0.0.1:8801";
+const DEFAULT_HOST = "http://127.0.0.1:8801";
 
 export const hostOptions: readonly OptionSpecification[] = [
   { flags: "--model <name>", description: "name or fingerprint of the model (default: what the hosts serve)", repeated: true },

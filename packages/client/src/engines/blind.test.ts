@@ -88,6 +88,17 @@ test("a single host that died in mid-answer is asked once more, one that never s
   assert.equal(dead.completions.length, 1);
 });
 
+test("an answer that has begun waits until its only host has loaded the model again", async () => {
+  let probes = 0;
+  const restarted = await host((_, call) => {
+    if (call > 0) return [{ ids: secret("b"), finish: "stop" }];
+    restarted.script = { ...restarted.script, modelsStatus: () => (++probes < 3 ? 503 : 200) };
+    return [{ ids: secret("a") }, "die"];
+  });
+  const { ids, resumes } = await generate([restarted]);
+  assert.deepEqual([ids, resumes], [plain("ab"), 1]);
+});
+
 test("what is complete needs no second host", async () => {
   const second = await host("never");
   const full = await host(() => [{ ids: secret("abc") }, "die"]);
@@ -149,4 +160,18 @@ test("connecting reports the smallest context and fails only when no host answer
   await served.blind.connect();
   assert.equal(served.contextLength, 100);
   await assert.rejects(serveModel(modelOn([loading])).blind.connect(), withCode("HOST_LOADING"));
+});
+
+test("a host that was restarted with a larger context offers it", async () => {
+  const grown = await host((_, call) => (call === 0 ? ["die"] : [{ ids: secret("a"), finish: "stop" }]), {
+    models: [{ ...hostModel, max_model_len: 100 }],
+  });
+  const served = serveModel(modelOn([grown]));
+  await served.blind.connect();
+  assert.equal(served.contextLength, 100);
+  grown.script = { ...grown.script, models: [{ ...hostModel, max_model_len: 200 }] };
+  const ask = () => Array.fromAsync(served.blind.generate(request, { signal: AbortSignal.timeout(5_000) }));
+  await assert.rejects(ask(), withCode("HOST_UNREACHABLE"));
+  await ask();
+  assert.equal(served.contextLength, 200);
 });

@@ -37,13 +37,16 @@ interface Host {
   failedAt: number;
   /** What it serves, once asked; forgotten after a failure. */
   model: Promise<HostModel> | null;
-  identified: boolean;
+  /** Tokens of prompt and answer that it offered when it was last asked; null before. */
+  contextLength: number | null;
 }
 
 /** How long a failed host goes to the end of the queue. */
 const PENALTY = 10_000;
-/** A single host that died in mid-answer is usually restarted by its supervisor. */
+/** Between two rounds through all hosts. */
 const RESTART_PAUSE = 1_000;
+/** An answer that has begun waits so long for a host to load its model again. */
+const RESTART_PATIENCE = 20_000;
 
 /**
  * One encrypted model on one or more hosts. {@link BlindEngine.generate} takes and yields plain ids; only cipher ids leave.
@@ -54,12 +57,11 @@ export class BlindEngine {
   readonly #cipher: TokenCipher;
   readonly #hosts: Host[];
   readonly #saltKey = randomBytes(32);
-  #contextLength = Infinity;
 
   constructor(identity: ModelIdentity, cipher: TokenCipher, engines: readonly Engine[]) {
     this.#identity = identity;
     this.#cipher = cipher;
-    this.#hosts = engines.map((engine) => ({ engine, active: 0, failedAt: 0, model: null, identified: false }));
+    this.#hosts = engines.map((engine) => ({ engine, active: 0, failedAt: 0, model: null, contextLength: null }));
   }
 
   /** An unguessable cache salt that stays the same for one user during this run, so that their own prefixes stay cached. */
@@ -69,12 +71,12 @@ export class BlindEngine {
 
   /** Tokens of prompt and answer that every host seen so far offers; Infinity where none says. */
   get contextLength(): number {
-    return this.#contextLength;
+    return Math.min(...this.#hosts.map((host) => host.contextLength ?? Infinity));
   }
 
   /** Waits until at least one host is known, so that {@link contextLength} is. @throws UnseenError as {@link connect}. */
   async ready(): Promise<void> {
-    if (!this.#hosts.some((host) => host.identified)) await this.connect();
+    if (!this.#hosts.some((host) => host.contextLength !== null)) await this.connect();
   }
 
   /**
@@ -87,10 +89,7 @@ export class BlindEngine {
     const mismatch = failures.find((error) => UnseenError.isInstance(error) && error.code === "BUNDLE_MISMATCH");
     if (mismatch) throw mismatch;
     if (failures.length === results.length)
-      throw (
-        failures.at(-1) ??
-        new UnseenError("HOST_UNREACHABLE", `model ${this.#identity.name} has no host.`, { hint: "Give one with --host URL." })
-      );
+      throw failures.at(-1) ?? noHost(this.#identity.name);
   }
 
   /**
@@ -101,17 +100,14 @@ export class BlindEngine {
   async *generate(request: GenerateRequest, options: BlindOptions): AsyncGenerator<GeneratedChunk> {
     const enciphered = this.#encipherFixed(request);
     const received: number[] = [];
-    let failure: unknown;
-    for (const [attempt, host] of this.#order().entries()) {
-      if (attempt > 0) {
-        // The same host again helps only when it died in mid-answer; it may then be up again.
-        if (this.#hosts.length === 1 && (received.length === 0 || isCode(failure, "HOST_TIMEOUT"))) break;
-        if (this.#hosts.length === 1) await sleep(RESTART_PAUSE, undefined, { signal: options.signal });
-        if (received.length > 0) options.onResume?.();
-      }
+    const waiting = new RestartPatience();
+    for (let hosts = this.#order(); ; ) {
+      const host = hosts.shift();
+      if (!host) throw noHost(this.#identity.name);
       host.active += 1;
       try {
         const model = await this.#identify(host);
+        if (received.length > 0) options.onResume?.();
         const prompt = this.#cipher.encipher([...request.prompt, ...received]);
         const remaining = request.maximumTokens - received.length;
         options.onWire?.({ host: host.engine.url, direction: "sent", ids: prompt });
@@ -122,32 +118,35 @@ export class BlindEngine {
           options.onWire?.({ host: host.engine.url, direction: "received", ids: chunk.ids });
           const plain = limit(this.#decipher(chunk, host.engine.url), request.maximumTokens - received.length);
           received.push(...plain.ids);
+          if (plain.ids.length > 0) waiting.end();
           if (plain.ids.length > 0 || plain.finishReason) yield plain;
           if (plain.finishReason) return;
         }
         throw new UnseenError("HOST_PROTOCOL", `the host at ${host.engine.url} ended in mid-answer.`, { hint: "See the host's log." });
       } catch (error) {
         if (options.signal.aborted || !UnseenError.isInstance(error)) throw error;
-        failure = error;
         host.failedAt = Date.now();
         // Whatever comes up there next may be another model.
         host.model = null;
         const finishReason = ended(request, received);
         if (finishReason) return yield { ids: [], finishReason };
+        if (hosts.length === 0) {
+          if (received.length === 0 || !waiting.allows(error)) throw error;
+          await sleep(RESTART_PAUSE, undefined, { signal: options.signal });
+          hosts = this.#order();
+        }
       } finally {
         host.active -= 1;
       }
     }
-    throw failure;
   }
 
-  /** The least busy host first, hosts that failed just now last; a single host twice. */
+  /** The least busy host first, hosts that failed just now last. */
   #order(): Host[] {
     const recently = Date.now() - PENALTY;
-    const order = this.#hosts.toSorted(
+    return this.#hosts.toSorted(
       (one, other) => Number(one.failedAt > recently) - Number(other.failedAt > recently) || one.active - other.active,
     );
-    return order.length === 1 ? [...order, ...order] : order;
   }
 
   /** Shared by all requests that wait for it, therefore without any one caller's abort signal. */
@@ -156,8 +155,7 @@ export class BlindEngine {
     const found = host.engine.probe().then((facts) => this.#recognise(host.engine.url, facts.models));
     host.model = found;
     const settle = (model: HostModel): void => {
-      host.identified = true;
-      this.#contextLength = Math.min(this.#contextLength, model.contextLength ?? Infinity);
+      host.contextLength = model.contextLength ?? Infinity;
     };
     const forget = (): void => {
       if (host.model === found) host.model = null;
@@ -228,6 +226,27 @@ function ended(request: GenerateRequest, received: readonly number[]): "stop" | 
   return received.length >= request.maximumTokens ? "length" : null;
 }
 
-function isCode(error: unknown, code: UnseenError["code"]): boolean {
-  return UnseenError.isInstance(error) && error.code === code;
+/** How long an answer that has begun waits for its hosts. A host that died is usually started again by whoever watches over it. */
+class RestartPatience {
+  #deadline: number | null = null;
+
+  /** Whether to ask all hosts once more after the last one's failure. */
+  allows({ code }: UnseenError): boolean {
+    if (code === "HOST_TIMEOUT") return false;
+    // The first time any failure may be a passing one; after that only those of a host on its way back are.
+    if (this.#deadline === null) {
+      this.#deadline = Date.now() + RESTART_PATIENCE;
+      return true;
+    }
+    return Date.now() < this.#deadline && (code === "HOST_UNREACHABLE" || code === "HOST_LOADING" || code === "ENGINE_CRASHED");
+  }
+
+  /** The answer goes on. */
+  end(): void {
+    this.#deadline = null;
+  }
+}
+
+function noHost(model: string): UnseenError {
+  return new UnseenError("HOST_UNREACHABLE", `model ${model} has no host.`, { hint: "Give one with --host URL." });
 }

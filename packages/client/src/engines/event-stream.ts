@@ -7,6 +7,8 @@ import { createParser } from "eventsource-parser";
 
 /** Characters of one unfinished event (CWE-770): a chunk with 20 alternatives per token needs a few thousand. */
 const MAXIMUM_EVENT_CHARACTERS = 1_000_000;
+/** Bytes between two events (CWE-770). */
+const MAXIMUM_IDLE_BYTES = 4_000_000;
 
 /**
  * Yields the `data` of each event as it arrives.
@@ -15,7 +17,7 @@ const MAXIMUM_EVENT_CHARACTERS = 1_000_000;
  * @throws UnseenError HOST_PROTOCOL when an event exceeds the limit or the bytes are not UTF-8.
  * @see https://html.spec.whatwg.org/multipage/server-sent-events.html
  */
-export async function* readEvents(body: ReadableStream<Uint8Array>, touch: () => void): AsyncGenerator<string> {
+export async function* readEvents(body: AsyncIterable<Uint8Array>, touch: () => void): AsyncGenerator<string> {
   const events: string[] = [];
   const parser = createParser({
     maxBufferSize: MAXIMUM_EVENT_CHARACTERS,
@@ -26,9 +28,14 @@ export async function* readEvents(body: ReadableStream<Uint8Array>, touch: () =>
     },
   });
   const decoder = new TextDecoder("utf-8", { fatal: true });
+  let idleBytes = 0;
   for await (const bytes of body) {
     touch();
+    // Comments keep a connection alive; a megabyte of them is a flood that the parser itself does not count.
+    idleBytes += bytes.length;
     parser.feed(decode(decoder, bytes));
+    if (events.length > 0) idleBytes = 0;
+    else if (idleBytes > MAXIMUM_IDLE_BYTES) throw malformed("megabytes without an event");
     yield* events.splice(0);
   }
 }

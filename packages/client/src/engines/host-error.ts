@@ -3,6 +3,7 @@
  * @module
  */
 import { UnseenError } from "@unseen/core/errors.ts";
+import type { HostResponse } from "./host-connection.ts";
 
 /** Bytes of an answer that is not a stream (CWE-770): a list of models or an error. */
 const MAXIMUM_ANSWER_BYTES = 1_000_000;
@@ -10,7 +11,7 @@ const MAXIMUM_ANSWER_BYTES = 1_000_000;
 const MAXIMUM_QUOTE = 200;
 
 /** The error for an HTTP status other than 2xx. */
-export async function refusal(url: string, response: Response): Promise<UnseenError> {
+export async function refusal(url: string, response: HostResponse): Promise<UnseenError> {
   const body = await errorBody(response);
   const crash = engineCrash(url, body);
   if (crash) return crash;
@@ -18,11 +19,11 @@ export async function refusal(url: string, response: Response): Promise<UnseenEr
   const said = quote ? `: ${quote}` : "";
   switch (response.status) {
     case 429:
-      return new UnseenError("OVERLOADED", `the host at ${url} has a full queue${said}.`, {
+      return new UnseenError("OVERLOADED", `the host at ${url} has a full queue.`, {
         hint: "Try again in a moment, or add a host.",
       });
     case 503:
-      return new UnseenError("HOST_LOADING", `the host at ${url} is not ready yet${said}.`, {
+      return new UnseenError("HOST_LOADING", `the host at ${url} is not ready yet.`, {
         hint: "Wait until its /health answers 200.",
       });
     case 401:
@@ -62,8 +63,14 @@ function engineCrash(url: string, body: unknown): UnseenError | null {
 /** Names the failure of a connection; a host's or caller's own error passes unchanged. */
 export function connectionError(url: string, error: unknown): unknown {
   if (UnseenError.isInstance(error)) return error;
-  const code = (error as { cause?: { code?: string } } | null)?.cause?.code;
-  if (code === "ECONNRESET" || code === "UND_ERR_SOCKET" || code === "UND_ERR_RES_CONTENT_LENGTH_MISMATCH") {
+  const { code } = (error ?? {}) as { code?: string };
+  if (code?.startsWith("HPE_")) {
+    return new UnseenError("HOST_PROTOCOL", `the host at ${url} does not speak HTTP/1.1 (${code}).`, {
+      hint: "Check that the address is a token server's.",
+      cause: error,
+    });
+  }
+  if (code === "ECONNRESET" || code === "EPIPE") {
     return new UnseenError("HOST_UNREACHABLE", `the host at ${url} closed the connection.`, {
       hint: "See the host's log; it may be restarting.",
       cause: error,
@@ -76,7 +83,7 @@ export function connectionError(url: string, error: unknown): unknown {
 }
 
 /** Reads a JSON answer of limited size. @throws UnseenError HOST_PROTOCOL. */
-export async function readJson(url: string, response: Response): Promise<unknown> {
+export async function readJson(url: string, response: HostResponse): Promise<unknown> {
   const text = await readLimited(response);
   try {
     if (text !== null) return JSON.parse(text);
@@ -88,10 +95,10 @@ export async function readJson(url: string, response: Response): Promise<unknown
   });
 }
 
-async function readLimited(response: Response): Promise<string | null> {
+async function readLimited(response: HostResponse): Promise<string | null> {
   const parts: Uint8Array[] = [];
   let bytes = 0;
-  for await (const part of response.body ?? []) {
+  for await (const part of response.body) {
     bytes += part.length;
     if (bytes > MAXIMUM_ANSWER_BYTES) return null;
     parts.push(part);
@@ -99,7 +106,7 @@ async function readLimited(response: Response): Promise<string | null> {
   return Buffer.concat(parts).toString("utf8");
 }
 
-async function errorBody(response: Response): Promise<unknown> {
+async function errorBody(response: HostResponse): Promise<unknown> {
   try {
     return JSON.parse((await readLimited(response)) ?? "null") as unknown;
   } catch {
@@ -113,6 +120,6 @@ function quoteHost(body: unknown): string {
   const inner = typeof outer?.error === "object" ? outer.error?.message : (outer?.error ?? outer?.message);
   if (typeof inner !== "string") return "";
   // oxlint-disable-next-line no-control-regex -- removing control characters is the point
-  const safe = inner.replace(/[\u0000-\u001f\u007f-\u009f\u2028-\u202e]+/g, " ").trim();
+  const safe = inner.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]+/g, " ").trim();
   return safe.length > MAXIMUM_QUOTE ? `${safe.slice(0, MAXIMUM_QUOTE)}…` : safe.replace(/\.$/, "");
 }

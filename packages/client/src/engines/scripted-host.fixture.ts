@@ -38,7 +38,7 @@ export interface HostScript {
   /** Rows of `/v1/models`. */
   readonly models?: readonly unknown[];
   /** Status of `/v1/models`; 200 by default. */
-  readonly modelsStatus?: number;
+  readonly modelsStatus?: number | (() => number);
   /** The steps of answer number `call` (from 0). */
   readonly answer: (body: ReceivedBody, call: number) => readonly Step[] | Iterable<Step>;
 }
@@ -91,7 +91,9 @@ export class ScriptedHost {
   }
 
   async #respond(path: string, bytes: string, response: ServerResponse): Promise<void> {
-    if (path === "/v1/models") return json(response, this.script.modelsStatus ?? 200, { object: "list", data: this.script.models ?? [] });
+    const { modelsStatus = 200 } = this.script;
+    const status = typeof modelsStatus === "number" ? modelsStatus : modelsStatus();
+    if (path === "/v1/models") return json(response, status, { object: "list", data: this.script.models ?? [] });
     if (path !== "/v1/completions") return json(response, 404, { error: { message: "no such path" } });
     const call = this.#calls;
     this.#calls += 1;

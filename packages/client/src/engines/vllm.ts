@@ -6,6 +6,7 @@ import { UnseenError } from "@unseen/core/errors.ts";
 import { z } from "zod";
 import type { Alternative, Engine, GenerateRequest, GeneratedChunk, HostFacts, TokenLogprob } from "./engine.ts";
 import { readEvents } from "./event-stream.ts";
+import { HostConnection, type HostResponse } from "./host-connection.ts";
 import { connectionError, failure, readJson, refusal } from "./host-error.ts";
 import { Watchdog } from "./watchdog.ts";
 
@@ -20,6 +21,8 @@ export interface VllmOptions {
 /** Long enough to read a long prompt on a slow machine before the first token. */
 const DEFAULT_SILENCE = 120_000;
 const PROBE_TIMEOUT = 10_000;
+/** Events in a row that bring no token (CWE-835); engines send a few at the start and at the end. */
+const MAXIMUM_IDLE_EVENTS = 1_000;
 /** What OpenAI writes for "practically impossible"; stands for the null that JSON makes of minus infinity. */
 const LEAST_LOGPROB = -9999;
 
@@ -61,19 +64,20 @@ const chunk = z.object({
 /** A host that speaks vLLM's dialect (vLLM >= 0.10.2, `unseen serve`). */
 export class VllmEngine implements Engine {
   readonly url: string;
-  readonly #headers: Record<string, string>;
+  readonly #connection: HostConnection;
   readonly #silence: number;
 
   constructor(options: VllmOptions) {
     this.url = options.url.replace(/\/+$/, "").replace(/\/v1$/, "");
-    this.#headers = options.apiKey ? { authorization: `Bearer ${options.apiKey}` } : {};
+    this.#connection = new HostConnection(this.url, options.apiKey);
     this.#silence = options.silence ?? DEFAULT_SILENCE;
   }
 
   async probe(signal?: AbortSignal): Promise<HostFacts> {
     const watchdog = new Watchdog(Math.min(PROBE_TIMEOUT, this.#silence), `the host at ${this.url}`, signal);
+    let response: HostResponse | undefined;
     try {
-      const response = await fetch(`${this.url}/v1/models`, { headers: this.#headers, signal: watchdog.signal });
+      response = await this.#connection.get("/v1/models", watchdog.signal);
       if (!response.ok) throw await refusal(this.url, response);
       const list = modelList.safeParse(await readJson(this.url, response));
       if (!list.success) throw this.#violation("its list of models has another form");
@@ -86,41 +90,42 @@ export class VllmEngine implements Engine {
       }));
       return { models, engine };
     } catch (error) {
-      if (signal?.aborted) throw error;
-      throw connectionError(this.url, error);
+      if (signal?.aborted) throw signal.reason;
+      throw connectionError(this.url, watchdog.signal.aborted ? watchdog.signal.reason : error);
     } finally {
       watchdog.stop();
+      response?.finish();
     }
   }
 
   async *generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GeneratedChunk> {
     const watchdog = new Watchdog(this.#silence, `the host at ${this.url}`, signal);
-    const connection = new AbortController();
+    let response: HostResponse | undefined;
+    let finished = false;
     try {
-      const response = await fetch(`${this.url}/v1/completions`, {
-        method: "POST",
-        headers: { ...this.#headers, "content-type": "application/json" },
-        body: JSON.stringify(completionBody(request)),
-        signal: AbortSignal.any([watchdog.signal, connection.signal]),
-      });
+      response = await this.#connection.post("/v1/completions", JSON.stringify(completionBody(request)), watchdog.signal);
       if (!response.ok) throw await refusal(this.url, response);
-      if (!response.body) throw this.#violation("its answer is empty");
+      let idleEvents = 0;
       for await (const data of readEvents(response.body, () => watchdog.touch())) {
         if (data === "[DONE]") break;
         const piece = this.#readChunk(data, request.logprobs);
+        idleEvents = piece?.ids.length ? 0 : idleEvents + 1;
+        if (idleEvents > MAXIMUM_IDLE_EVENTS) throw this.#violation("it sends events without tokens");
+        finished = piece?.finishReason !== undefined;
         if (piece) yield piece;
-        if (piece?.finishReason) return;
+        if (finished) return;
       }
       throw new UnseenError("HOST_PROTOCOL", `the host at ${this.url} ended in mid-answer.`, {
         hint: "See the host's log; it may be restarting.",
       });
     } catch (error) {
-      if (signal.aborted) throw error;
-      throw connectionError(this.url, error);
+      if (signal.aborted) throw signal.reason;
+      throw connectionError(this.url, watchdog.signal.aborted ? watchdog.signal.reason : error);
     } finally {
       watchdog.stop();
       // Also reached when the consumer leaves the loop: the host must stop computing at once.
-      connection.abort();
+      if (finished) response?.finish();
+      else response?.hangUp();
     }
   }
 

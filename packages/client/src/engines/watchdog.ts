@@ -7,8 +7,8 @@ import { UnseenError } from "@unseen/core/errors.ts";
 /** An abort signal that fires when {@link Watchdog.touch} has not been called for `silence` milliseconds. */
 export class Watchdog {
   readonly signal: AbortSignal;
-  readonly #controller = new AbortController();
   readonly #timer: NodeJS.Timeout;
+  readonly #stopListening: () => void;
 
   /**
    * @param silence - Milliseconds without a sign of life.
@@ -16,12 +16,17 @@ export class Watchdog {
    * @param caller - The caller's own signal; either one ends the connection.
    */
   constructor(silence: number, subject: string, caller?: AbortSignal) {
-    this.signal = caller ? AbortSignal.any([caller, this.#controller.signal]) : this.#controller.signal;
+    const controller = new AbortController();
+    this.signal = controller.signal;
+    const leave = (): void => controller.abort(caller?.reason);
+    if (caller?.aborted) leave();
+    else caller?.addEventListener("abort", leave, { once: true });
+    this.#stopListening = () => caller?.removeEventListener("abort", leave);
     this.#timer = setTimeout(() => {
       const error = new UnseenError("HOST_TIMEOUT", `${subject} sent nothing for ${silence / 1000} s.`, {
         hint: "Check the host's log and load; --timeout changes how long the gateway waits.",
       });
-      this.#controller.abort(error);
+      controller.abort(error);
     }, silence);
   }
 
@@ -32,5 +37,6 @@ export class Watchdog {
 
   stop(): void {
     clearTimeout(this.#timer);
+    this.#stopListening();
   }
 }

@@ -217,3 +217,56 @@ test("starting: a mismatch or a missing host fails at once, a loading host does 
   assert.equal((await fetch(`${first.baseUrl}/chat/completions`, chat())).status, 503);
   await first.close();
 });
+
+test("a name that is no valid URL encoding is an unknown model, not a failure of the gateway", async () => {
+  const gateway = createGateway({ models: [modelOn([await newHost("ok")])] });
+  assert.equal((await gateway.request("http://localhost/v1/models/%E0%A4%A")).status, 404);
+});
+
+test("what is wrong with a field of several forms is said of the form that was meant", async () => {
+  const gateway = createGateway({ models: [modelOn([await newHost("ok")])] });
+  for (const [prompt, words] of [
+    [[], /^prompt: Too small/],
+    [Array(65).fill("a"), /^prompt: Too big/],
+    [[1.5], /^prompt\[0\]: .*int/],
+  ] as const) {
+    const response = await gateway.request("http://localhost/v1/completions", { method: "POST", body: JSON.stringify({ prompt }) });
+    assert.match(((await response.json()) as { error: { message: string } }).error.message, words);
+  }
+});
+
+test("any seed that JavaScript can hold reaches the host as one that engines take", async () => {
+  const host = await newHost("ok");
+  const gateway = createGateway({ models: [modelOn([host])] });
+  for (const seed of [Number.MAX_SAFE_INTEGER, -7]) await (await gateway.request(path, chat({ seed, n: 2 }))).text();
+  const seeds = host.completions.map(({ body }) => body["seed"] as number);
+  assert.deepEqual(seeds.toSorted((one, other) => one - other), [0, 7, 8, 2 ** 32 - 1]); // prettier-ignore
+});
+
+test("bodies of unstated length are read, up to the limit", async () => {
+  const gateway = await startGateway({ models: [modelOn([await newHost("ok")])], port: 0 });
+  const send = (size: number): Promise<number | undefined> => {
+    const outgoing = httpRequest(`${gateway.baseUrl}/completions`, { method: "POST", headers: { "transfer-encoding": "chunked" } });
+    const answered = new Promise<number | undefined>((resolve, reject) => {
+      outgoing.once("error", reject);
+      outgoing.once("response", (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      });
+    });
+    const text = JSON.stringify({ prompt: "Hi", padding: "x".repeat(size) });
+    outgoing.write(text.slice(0, 12));
+    outgoing.end(text.slice(12));
+    return answered;
+  };
+  assert.deepEqual([await send(10), await send(17 * 1024 * 1024)], [200, 413]);
+  await gateway.close();
+});
+
+test("who starts a gateway can see what crosses the border: cipher ids", async () => {
+  const host = await newHost(() => [{ ids: secret("ok"), finish: "stop" }]);
+  const crossed: Record<string, number[]> = { sent: [], received: [] };
+  const gateway = createGateway({ models: [modelOn([host])], onWire: ({ direction, ids }) => crossed[direction]!.push(...ids) });
+  await (await gateway.request(path, chat())).text();
+  assert.deepEqual(crossed, { sent: host.completions[0]!.body.prompt, received: secret("ok") });
+});

@@ -13,7 +13,7 @@ import type { Delta } from "./delta.ts";
 import { renderDialogue, type Dialogue, type Prompt } from "./instruct.ts";
 import { toTemplateMessages } from "./messages.ts";
 import type { ServedModel } from "./model.ts";
-import { fitContext, readSampling } from "./sampling.ts";
+import { fitContext, readSampling, stepSeed } from "./sampling.ts";
 
 /** A checked and rendered chat request. */
 export interface ChatPlan {
@@ -48,11 +48,10 @@ export function planChat(model: ServedModel, request: ChatRequest, user: string)
   const chat = { tools: new Set(tools.map((tool) => tool.function.name)), parallel: request.parallel_tool_calls ?? true };
 
   const generate = (promptNow: Prompt, seedStep: number, context: AnswerContext): AsyncGenerator<Delta> => {
-    const seed = sampling.seed === undefined ? {} : { seed: sampling.seed + seedStep };
     const maximumTokens = fitContext(model, promptNow.ids.length, requested, "messages");
     return answer(
       model,
-      { prompt: promptNow, maximumTokens, sampling: { ...sampling, ...seed }, stops: stopStrings(request.stop), chat },
+      { prompt: promptNow, maximumTokens, sampling: stepSeed(sampling, seedStep), stops: stopStrings(request.stop), chat },
       context,
     );
   };

@@ -16,7 +16,7 @@ import type { Prompt } from "./instruct.ts";
 import { merge } from "./merge.ts";
 import type { ServedModel } from "./model.ts";
 import { readBody } from "./read-body.ts";
-import { fitContext, readSampling } from "./sampling.ts";
+import { fitContext, readSampling, stepSeed } from "./sampling.ts";
 
 /** OpenAI's default for this endpoint. */
 const DEFAULT_TOKENS = 16;
@@ -43,8 +43,7 @@ export async function completionRoute(context: GatewayContext): Promise<Response
   const sampling = readSampling(model, request, exchange.user(request.user), request.logprobs ?? undefined);
   const stops = stopStrings(request.stop);
   const answers = repeated.map(({ prompt, copy }) => {
-    const seed = sampling.seed === undefined ? {} : { seed: sampling.seed + copy };
-    const settings = { prompt, maximumTokens: lengths[prompts.indexOf(prompt)]!, sampling: { ...sampling, ...seed }, stops, chat: null };
+    const settings = { prompt, maximumTokens: lengths[prompts.indexOf(prompt)]!, sampling: stepSeed(sampling, copy), stops, chat: null };
     return exchange.measure(answer(model, settings, exchange.context()));
   });
   const shape: CompletionShape = {

@@ -6,6 +6,7 @@ import { UnseenError } from "@unseen/core/errors.ts";
 import type { Context } from "hono";
 import { describeError, RequestError } from "../openai/errors.ts";
 import { eventResponse, type EventResponseOptions, type ServerEvent } from "../openai/event-response.ts";
+import type { WireEvent } from "../engines/blind.ts";
 import type { AnswerContext } from "./answer.ts";
 import type { Delta } from "./delta.ts";
 import type { Metrics } from "./metrics.ts";
@@ -31,6 +32,7 @@ export interface Gateway {
   readonly models: readonly ServedModel[];
   readonly metrics: Metrics;
   readonly log: (entry: LogEntry) => void;
+  readonly onWire: ((event: WireEvent) => void) | undefined;
 }
 
 /** Hono's context variables. */
@@ -88,7 +90,8 @@ export class Exchange {
 
   /** For the answers of this exchange. */
   context(): AnswerContext {
-    return { signal: this.abort.signal, onResume: () => this.#gateway.metrics.resume() };
+    const { metrics, onWire } = this.#gateway;
+    return { signal: this.abort.signal, onResume: () => metrics.resume(), ...(onWire ? { onWire } : {}) };
   }
 
   /** Counts a prompt's tokens. */

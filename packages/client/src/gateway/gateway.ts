@@ -3,9 +3,9 @@
  * @module
  */
 import { Hono } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
 import { routePath } from "hono/route";
+import type { WireEvent } from "../engines/blind.ts";
 import { describeError, RequestError } from "../openai/errors.ts";
 import { freshId } from "../openai/identifiers.ts";
 import { chatRoute } from "./chat-route.ts";
@@ -18,9 +18,6 @@ import { embeddingsRoute, listModelsRoute, showModelRoute } from "./model-routes
 import { responsesRoute } from "./responses-route.ts";
 import { applyTemplateRoute, detokenizeRoute, tokenizeRoute } from "./token-routes.ts";
 
-/** Bytes of a request (CWE-770): a context of a million tokens is about five megabytes of text. */
-const MAXIMUM_BODY_BYTES = 16 * 1024 * 1024;
-
 export interface GatewayOptions {
   readonly models: readonly (GatewayModel | ServedModel)[];
   /** Demanded from every client when set. */
@@ -31,6 +28,8 @@ export interface GatewayOptions {
   readonly origins?: readonly string[] | undefined;
   /** Gets one entry per request, without content. */
   readonly log?: ((entry: LogEntry) => void) | undefined;
+  /** Gets the cipher ids that hosts receive and send, for showing them to the key holder. */
+  readonly onWire?: ((event: WireEvent) => void) | undefined;
 }
 
 /** Builds the gateway as a web-standard application; it asks no host before the first request. */
@@ -45,6 +44,7 @@ export function createGateway(options: GatewayOptions): Hono<GatewayEnvironment>
     models: options.models.map((model) => ("blind" in model ? model : serveModel(model))),
     metrics: new Metrics(),
     log: options.log ?? (() => {}),
+    onWire: options.onWire,
   };
   const application = new Hono<GatewayEnvironment>();
 
@@ -77,17 +77,6 @@ export function createGateway(options: GatewayOptions): Hono<GatewayEnvironment>
     guard(context.req.raw, rules);
     await next();
   });
-  application.use(
-    "*",
-    bodyLimit({
-      maxSize: MAXIMUM_BODY_BYTES,
-      onError: (context) => {
-        const message = `the request body exceeds ${MAXIMUM_BODY_BYTES} bytes. Shorten the conversation.`;
-        return context.json({ error: { message, type: "invalid_request_error", param: null, code: "request_too_large" } }, 413);
-      },
-    }),
-  );
-
   application.get("/v1/models", listModelsRoute(gateway));
   application.get("/v1/models/*", showModelRoute);
   application.post("/v1/chat/completions", chatRoute);

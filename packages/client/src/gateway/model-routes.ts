@@ -17,8 +17,17 @@ export function listModelsRoute(gateway: Gateway): (context: GatewayContext) => 
 /** Shows one model. @throws UnseenError MODEL_NOT_FOUND. */
 export function showModelRoute(context: GatewayContext): Response {
   // Names may hold slashes, as in `org/name`; clients send them as they are or encoded.
-  const name = decodeURIComponent(context.req.path.slice("/v1/models/".length));
+  const name = decode(context.req.path.slice("/v1/models/".length));
   return context.json(modelRow(context.get("exchange").choose(name)));
+}
+
+/** A name that is no valid encoding is nobody's name. */
+function decode(name: string): string {
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
+  }
 }
 
 const embeddingsSchema = z.object({ model: z.string().nullish() });

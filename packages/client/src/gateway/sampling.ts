@@ -32,7 +32,8 @@ export function readSampling(model: ServedModel, request: SamplingRequest, user:
     ...(topK === undefined || topK <= 0 ? {} : { topK }),
     ...(minP === undefined ? {} : { minP }),
     ...(repetitionPenalty === undefined ? {} : { repetitionPenalty }),
-    ...(request.seed === undefined || request.seed === null ? {} : { seed: request.seed }),
+    // Engines take 32 bits; the sign and what lies above tell no two requests apart that matter.
+    ...(request.seed === undefined || request.seed === null ? {} : { seed: Math.abs(request.seed) % 2 ** 32 }),
     presencePenalty: request.presence_penalty ?? 0,
     frequencyPenalty: request.frequency_penalty ?? 0,
     stopTokenIds: request.ignore_eos ? [] : eosIds,
@@ -60,4 +61,9 @@ export function fitContext(model: ServedModel, promptTokens: number, requested: 
     );
   }
   return Math.min(room, requested ?? room);
+}
+
+/** The sampling of answer number `step` to one prompt: with a seed, each answer gets its own, within what engines accept. */
+export function stepSeed(sampling: Sampling, step: number): Sampling {
+  return sampling.seed === undefined ? sampling : { ...sampling, seed: (sampling.seed + step) % 2 ** 32 };
 }

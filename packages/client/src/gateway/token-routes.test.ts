@@ -36,3 +36,9 @@ test("messages are templated, and what they spell stays text", async () => {
 test("detokenize undoes tokenize, in both shapes", async () => {
   assert.deepEqual(await post("/detokenize", { tokens: [BOS, 72, 105] }), { prompt: "<|bos|>Hi", content: "<|bos|>Hi" });
 });
+
+test("ids outside the vocabulary have no text", async () => {
+  const response = await gateway.request("http://localhost/detokenize", { method: "POST", body: JSON.stringify({ tokens: [72, 300] }) });
+  assert.equal(response.status, 400);
+  assert.equal(((await response.json()) as { error: { code: string } }).error.code, "token_out_of_range");
+});

@@ -57,7 +57,10 @@ export async function tokenizeRoute(context: GatewayContext): Promise<Response> 
 /** Plain ids to text. */
 export async function detokenizeRoute(context: GatewayContext): Promise<Response> {
   const request = parseRequest(detokenizeSchema, await readBody(context));
-  const { tokenizer } = choose(context, request.model);
+  const { model, tokenizer } = choose(context, request.model);
+  const size = model.bundle.vocabularySize;
+  if (request.tokens.some((id) => id >= size))
+    throw new RequestError("TOKEN_OUT_OF_RANGE", "tokens", `tokens: expected token ids below ${size}, got a larger one.`);
   const text = tokenizer.decode(request.tokens, { skipSpecialTokens: false });
   return context.json({ prompt: text, content: text });
 }

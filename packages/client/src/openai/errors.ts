@@ -15,6 +15,13 @@ export class RequestError extends UnseenError {
   }
 }
 
+/** A body too large to be read, whatever it says. */
+export class BodyTooLargeError extends RequestError {
+  constructor(maximumBytes: number) {
+    super("REQUEST_TOO_LARGE", "", `the request body: expected at most ${maximumBytes} bytes.`, { hint: "Shorten the conversation." });
+  }
+}
+
 export interface ErrorBody {
   readonly error: { readonly message: string; readonly type: string; readonly param: string | null; readonly code: string };
 }
@@ -49,6 +56,7 @@ const mappings: Partial<Record<ErrorCode, Mapping>> = {
   HOST_TIMEOUT: { status: 504, type: "host_error", code: "host_timeout" },
 };
 
+const BODY_TOO_LARGE: Mapping = { status: 413, type: "invalid_request_error", code: "request_too_large" };
 const INTERNAL: Mapping = { status: 500, type: "server_error", code: "internal" };
 
 /** The HTTP status and body for anything that was thrown; a defect of ours says nothing about itself. */
@@ -57,8 +65,8 @@ export function describeError(error: unknown): { status: number; body: ErrorBody
     const message = "the gateway failed. Report it with the steps that lead here.";
     return { status: INTERNAL.status, body: errorBody(message, INTERNAL, null), code: "INTERNAL" };
   }
-  const mapping = mappings[error.code] ?? INTERNAL;
-  const param = "param" in error && typeof error.param === "string" ? error.param : null;
+  const mapping = error instanceof BodyTooLargeError ? BODY_TOO_LARGE : (mappings[error.code] ?? INTERNAL);
+  const param = "param" in error && typeof error.param === "string" ? error.param || null : null;
   return { status: mapping.status, body: errorBody(error.line, mapping, param), code: error.code };
 }
 

@@ -57,7 +57,13 @@ export async function eventResponse(events: AsyncGenerator<ServerEvent>, options
     },
   });
   return new Response(body, {
-    headers: { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache", "x-accel-buffering": "no" },
+    headers: {
+      "content-type": "text/event-stream; charset=utf-8",
+      "cache-control": "no-cache",
+      "x-accel-buffering": "no",
+      // Said aloud, or the server waits for a second event to see whether it could state a length.
+      "transfer-encoding": "chunked",
+    },
   });
 }
 

@@ -28,16 +28,18 @@ export function parseRequest<Schema extends z.ZodType>(schema: Schema, value: un
 }
 
 interface Issue {
+  readonly code?: string;
   readonly path: readonly PropertyKey[];
   readonly message: string;
 }
 
-/** A union's own message ("Invalid input") says nothing; the branch that got furthest does. */
+/** A union's own message ("Invalid input") says nothing; the branch of the right type, or else the one that got furthest, does. */
 function deepest(issues: readonly z.core.$ZodIssue[]): Issue | undefined {
   const first = issues[0];
   if (first?.code !== "invalid_union") return first;
   const branches = first.errors
     .flatMap((branch) => deepest(branch) ?? [])
-    .map((issue) => ({ path: [...first.path, ...issue.path], message: issue.message }));
-  return branches.toSorted((one, other) => other.path.length - one.path.length)[0] ?? first;
+    .map((issue) => ({ ...issue, path: [...first.path, ...issue.path] }));
+  const isOfType = (issue: Issue): number => Number(issue.code !== "invalid_type");
+  return branches.toSorted((one, other) => isOfType(other) - isOfType(one) || other.path.length - one.path.length)[0] ?? first;
 }

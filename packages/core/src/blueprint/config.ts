@@ -3,6 +3,7 @@
  * every field is either used, known to be without effect, or refused by name.
  * @module
  */
+import { quote } from "../checkpoint/checks.ts";
 import { UnseenError } from "../errors.ts";
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
@@ -76,10 +77,13 @@ const WITHOUT_EFFECT = new Set([
 ]);
 
 /** Largest dimension that a configuration may name. Guards against absurd allocations (CWE-789). */
-const MAXIMUM_DIMENSION = 1 << 24;
+export const MAXIMUM_DIMENSION = 1 << 24;
 
 /** Most layers, and most experts of one; the tables have an entry for each (CWE-770). */
 const MAXIMUM_LAYERS = 1024;
+
+/** Widest head. Its map is a dense matrix, made in cubic time (CWE-400); the widest known is 512. */
+const MAXIMUM_HEAD_SIZE = 1024;
 
 /** A configuration whose fields are ticked off as they are read. */
 export class ConfigReader {
@@ -130,6 +134,22 @@ export class ConfigReader {
     return this.count(names, undefined, MAXIMUM_LAYERS);
   }
 
+  /** A whole number, possibly zero; `fallback` where the field is absent or null. Throws `FAMILY_UNSUPPORTED_VALUE`. */
+  whole(name: string, fallback: number): number {
+    return this.value(name) === 0 ? 0 : this.count(name, fallback);
+  }
+
+  /** `head_dim`, or the hidden size divided among the heads. Throws `FAMILY_UNSUPPORTED_VALUE`. */
+  headSize(fallback: number): number {
+    const size = this.count("head_dim", fallback);
+    if (Number.isSafeInteger(size) && size <= MAXIMUM_HEAD_SIZE) return size;
+    throw this.#refusal(
+      "head_dim",
+      size,
+      `a whole number up to ${MAXIMUM_HEAD_SIZE} (hidden_size / num_attention_heads where it is absent)`,
+    );
+  }
+
   /** A positive finite number. Throws `FAMILY_UNSUPPORTED_VALUE`. */
   positive(names: string | readonly string[], fallback?: number): number {
     const [name, value] = this.#first(names);
@@ -138,10 +158,35 @@ export class ConfigReader {
     return value;
   }
 
-  /** A positive finite number, or null where absent or null. Throws `FAMILY_UNSUPPORTED_VALUE`. */
-  optionalPositive(name: string): number | null {
+  /** A positive finite number; null where it is null, `fallback` where it is absent. Throws `FAMILY_UNSUPPORTED_VALUE`. */
+  optionalPositive(name: string, fallback: number | null = null): number | null {
     const value = this.value(name);
-    return value === undefined || value === null ? null : this.positive(name);
+    if (value === undefined) return fallback;
+    return value === null ? null : this.positive(name);
+  }
+
+  /** A positive whole number; null where it is null, `fallback` where it is absent. Throws `FAMILY_UNSUPPORTED_VALUE`. */
+  optionalCount(name: string, fallback: number | null = null): number | null {
+    const value = this.value(name);
+    if (value === undefined) return fallback;
+    return value === null ? null : this.count(name);
+  }
+
+  /** A list of `length` entries, each one of `allowed`; null where absent or null. Throws `FAMILY_UNSUPPORTED_VALUE`. */
+  list<T extends Json>(name: string, length: number, allowed: readonly T[]): readonly T[] | null {
+    const value = this.value(name);
+    if (value === undefined || value === null) return null;
+    const valid = Array.isArray(value) && value.length === length && value.every((entry) => allowed.includes(entry as T));
+    if (!valid) throw this.#refusal(name, value, `a list of ${length}, each ${allowed.map((entry) => JSON.stringify(entry)).join(" or ")}`);
+    return value as unknown as readonly T[];
+  }
+
+  /** An object; null where absent or null. Throws `FAMILY_UNSUPPORTED_VALUE`. */
+  object(name: string): JsonObject | null {
+    const value = this.value(name);
+    if (value === undefined || value === null) return null;
+    if (!isObject(value)) throw this.#refusal(name, value, "an object");
+    return value;
   }
 
   /** A boolean. Throws `FAMILY_UNSUPPORTED_VALUE`. */
@@ -173,14 +218,19 @@ export class ConfigReader {
       ([name, value]) => !this.#seen.has(name) && !WITHOUT_EFFECT.has(name) && !isInert(value),
     );
     if (unknown.length === 0) return;
-    const names = unknown.map(([name]) => name).join(", ");
+    const more = unknown.length > 8 ? ` and ${unknown.length - 8} more` : "";
+    const names =
+      unknown
+        .slice(0, 8)
+        .map(([name]) => quote(name))
+        .join(", ") + more;
     throw new UnseenError("FAMILY_UNKNOWN_FIELD", `config.json of family ${this.family} has fields of unknown effect: ${names}.`, {
       hint: "If they do not change the forward pass, remove them from config.json and try again.",
     });
   }
 
   #refusal(name: string, value: Json | undefined, expected: string): UnseenError {
-    const got = value === undefined ? "nothing" : JSON.stringify(value).slice(0, 80);
+    const got = value === undefined ? "nothing" : typeof value === "string" ? quote(value) : JSON.stringify(value).slice(0, 80);
     return new UnseenError(
       "FAMILY_UNSUPPORTED_VALUE",
       `config.json field ${name} of family ${this.family} must be ${expected}, got ${got}.`,

@@ -1,6 +1,6 @@
 /**
  * The parts that decoder families share: their spaces, and the rows of attention and feed-forward
- * blocks. A family's file puts them together. Source: literature 4.2; every law is property-tested in
+ * blocks. A family's file puts them together. Source: docs/reference/groups.md; every law is property-tested in
  * `algebra/laws.test.ts`.
  * @module
  */

@@ -7,8 +7,8 @@ import { needs, sharedPath } from "../../../../tests/shared.ts";
 import { openSafetensors } from "../checkpoint/safetensors.ts";
 import { argmax, compareLogits, decipherLogits } from "../reference/verify.ts";
 import { forward, type Logits } from "../reference/forward.ts";
-import { readTensor } from "../reference/weights.ts";
 import { openModel } from "./model.ts";
+import { readVector } from "./read-tensor.ts";
 import { vocabularyPermutation, type Strength } from "./spaces.ts";
 import { convertModel, encryptModel, rekeyModel } from "./transform.ts";
 
@@ -43,7 +43,7 @@ async function referenceCase(path: string) {
   const logits = tensors.get("logits");
   assert.ok(logits);
   const [count, positions, vocabulary] = logits.shape as [number, number, number];
-  const values = Float64Array.from(readTensor(logits));
+  const values = readVector(logits);
   const ids = integers("ids");
   return {
     sequences: Array.from({ length: count }, (_, index) => ids.slice(index * positions, (index + 1) * positions)),

@@ -4,10 +4,11 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { closeSync, openSync, readSync } from "node:fs";
 import { deriveBytes } from "../algebra/random.ts";
+import { openFile } from "../checkpoint/open-file.ts";
 import type { TensorLocation } from "../checkpoint/tensor.ts";
 import { UnseenError } from "../errors.ts";
+import type { Architecture } from "./architecture.ts";
 import type { Manifest, Model } from "./model.ts";
 import type { ModelKey } from "./spaces.ts";
 
@@ -31,16 +32,16 @@ export function fingerprintOf(key: ModelKey, model: Model, form: Readonly<Record
 
 function sampleTensor({ name, format, shape, file, offset, bytes }: TensorLocation, digest: ReturnType<typeof createHash>): void {
   digest.update(JSON.stringify([name, format, shape]));
-  const length = Math.min(SAMPLE_BYTES, bytes);
-  const sample = Buffer.alloc(length);
-  const descriptor = openSync(file, "r");
+  const sample = new Uint8Array(Math.min(SAMPLE_BYTES, bytes));
+  const rest = bytes - sample.length;
+  const opened = openFile(file);
   try {
-    for (const start of [0, Math.floor((bytes - length) / 2), bytes - length]) {
-      const read = readSync(descriptor, sample, 0, length, offset + start);
-      digest.update(sample.subarray(0, read));
+    for (const start of [0, Math.floor(rest / 2), rest]) {
+      opened.read(offset + start, sample);
+      digest.update(sample);
     }
   } finally {
-    closeSync(descriptor);
+    opened.close();
   }
 }
 
@@ -51,6 +52,16 @@ export function requireKey(manifest: Manifest, secret: Uint8Array): void {
   throw new UnseenError("KEY_WRONG", `the model ${manifest.fingerprint} was not encrypted under this key.`, {
     hint: "`unseen key list` shows which key belongs to which model.",
   });
+}
+
+/** Throws `CHECKPOINT_MALFORMED` unless manifest and model agree about the number of token ids, which decides the key's permutation. */
+export function requireVocabulary(manifest: Manifest, architecture: Architecture): void {
+  if (manifest.vocabularySize === architecture.vocabulary) return;
+  throw new UnseenError(
+    "CHECKPOINT_MALFORMED",
+    `the manifest says ${manifest.vocabularySize} token ids, the configuration ${architecture.vocabulary}.`,
+    { hint: "The files belong to different models; encrypt the model again." },
+  );
 }
 
 function check(secret: Uint8Array, name: string): string {

@@ -228,7 +228,9 @@ export function sealGgufMetadata(
   const inside = (id: unknown): id is number => typeof id === "number" && Number.isSafeInteger(id) && id >= 0 && id < vocabularySize;
   const prefix = `${String(metadata.get("general.architecture")?.value)}.`;
   const sealed = new Map<string, GgufValue>();
-  for (const [key, value] of metadata) if (KEPT_GENERAL.has(key) || key.startsWith(prefix)) sealed.set(key, value);
+  // The layout of the data says which training code the weights came from, and nothing that an engine reads.
+  const isKept = (key: string): boolean => KEPT_GENERAL.has(key) || (key.startsWith(prefix) && key !== `${prefix}tensor_data_layout`);
+  for (const [key, value] of metadata) if (isKept(key)) sealed.set(key, value);
   const eos = endOfGenerationIds(metadata).filter(inside).map(encipher);
   for (const [key, value] of placeholderVocabulary(vocabularySize, { eos, bos: null, pad: null })) sealed.set(key, value);
   for (const [key, entry] of metadata) {

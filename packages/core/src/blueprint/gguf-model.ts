@@ -4,7 +4,6 @@
  * Source: llama.cpp, `llama_model_base::load_hparams` and `src/models/*.cpp`.
  * @module
  */
-import { closeSync, openSync, readSync } from "node:fs";
 import { basename } from "node:path";
 import { quote } from "../checkpoint/checks.ts";
 import type { Gguf, GgufValue } from "../checkpoint/gguf.ts";
@@ -16,6 +15,7 @@ import { yarnMagnitude } from "./gguf-limits.ts";
 import { GgufReader } from "./gguf-reader.ts";
 import { isExtraTensor, ggufRotaryLayout, huggingFaceName, stacksExperts } from "./gguf-names.ts";
 import { parseManifest, type Model } from "./model.ts";
+import { readVector } from "./read-tensor.ts";
 
 /** Most layers, and most experts of a layer: about llama.cpp's own limits (CWE-770). */
 const MAXIMUM_LAYERS = 1024;
@@ -291,16 +291,7 @@ function readFactors(tensor: TensorLocation, count: number): number[] {
       `GGUF tensor ${tensor.name} must be ${count} numbers in F32, got (${tensor.shape.join(", ")}) in ${tensor.format}.`,
     );
   }
-  const buffer = Buffer.alloc(count * 4);
-  const file = openSync(tensor.file, "r");
-  try {
-    if (readSync(file, buffer, 0, buffer.length, tensor.offset) !== buffer.length) {
-      throw new UnseenError("CHECKPOINT_TRUNCATED", `the file ends inside tensor ${tensor.name}.`, { hint: "Download the file again." });
-    }
-  } finally {
-    closeSync(file);
-  }
-  const factors = Array.from({ length: count }, (_, index) => buffer.readFloatLE(index * 4));
+  const factors = [...readVector(tensor)];
   if (factors.some((factor) => !Number.isFinite(factor) || factor <= 0)) {
     throw new UnseenError("CHECKPOINT_NON_FINITE", `tensor ${tensor.name} must hold positive numbers.`, {
       hint: "Download the file again.",

@@ -1,10 +1,10 @@
 /**
  * Token ids in configuration files: which fields hold them, and how they change with the vocabulary.
- * Leaving one behind gives the server a known pair, or a model that never stops (literature 1.1).
+ * Leaving one behind gives the server a known pair, or a model that never stops.
  * @module
  */
 import { UnseenError } from "../errors.ts";
-import { isObject, type Json, type JsonObject } from "./config.ts";
+import type { Json, JsonObject } from "./config.ts";
 
 /** Fields of `config.json` and `generation_config.json` that hold ids, beside everything named `*_token_id(s)`. */
 const ID_FIELDS = new Set([
@@ -16,11 +16,8 @@ const ID_FIELDS = new Set([
   "image_token_index",
 ]);
 
-/** Fields whose entries pair ids with something else: which half holds the ids. The other is a position in the answer, or a bias. */
-const PAIRED_IDS: ReadonlyMap<string, 0 | 1> = new Map([
-  ["forced_decoder_ids", 1],
-  ["sequence_bias", 0],
-]);
+/** Fields whose entries pair an id with something else, and which half is the id: the other is a position in the answer. */
+const PAIRED_IDS: ReadonlyMap<string, 0 | 1> = new Map([["forced_decoder_ids", 1]]);
 
 /** Fields of `generation_config.json` that are safe to publish: sampling defaults, no text. */
 const GENERATION_FIELDS = new Set([
@@ -55,11 +52,12 @@ const PRIVATE_FIELDS = new Set([
   "auto_map",
   "tokenizer_class",
   "unsloth_version",
+  "unsloth_fixed",
   "transformers.js_config",
 ]);
 
 /** Whether a field's numbers are token ids. */
-export function holdsIds(field: string): boolean {
+function holdsIds(field: string): boolean {
   return ID_FIELDS.has(field) || /(^|_)token_ids?$/.test(field);
 }
 
@@ -116,22 +114,4 @@ export function endOfSequenceIds(config: JsonObject, generationConfig: JsonObjec
 export function singleId(config: JsonObject, generationConfig: JsonObject | null, field: string): number | null {
   const value = generationConfig?.[field] ?? config[field];
   return typeof value === "number" && value >= 0 ? value : null;
-}
-
-/** Every id that a configuration names, with the path of its field; for audits. */
-export function identifiersIn(config: JsonObject, path = ""): { field: string; id: number }[] {
-  return Object.entries(config).flatMap(([field, value]) => {
-    const here = path ? `${path}.${field}` : field;
-    if (isObject(value)) return identifiersIn(value, here);
-    if (!holdsIds(field)) return [];
-    const half = PAIRED_IDS.get(field);
-    const ids =
-      half === undefined || !Array.isArray(value)
-        ? value
-        : (value as readonly Json[]).map((pair) => (Array.isArray(pair) ? (pair[half] as Json) : pair));
-    return [ids]
-      .flat(4)
-      .filter((id): id is number => typeof id === "number" && id >= 0)
-      .map((id) => ({ field: here, id }));
-  });
 }

@@ -7,9 +7,9 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { openGguf, type GgufValue } from "../checkpoint/gguf.ts";
 import { openSafetensors } from "../checkpoint/safetensors.ts";
-import type { FloatFormat, TensorLocation } from "../checkpoint/tensor.ts";
+import type { TensorLocation } from "../checkpoint/tensor.ts";
 import { UnseenError } from "../errors.ts";
-import { isObject, type JsonObject } from "./config.ts";
+import { isObject, MAXIMUM_DIMENSION, type JsonObject } from "./config.ts";
 import { readGgufModel } from "./gguf-model.ts";
 import type { RotaryLayout } from "./spaces.ts";
 
@@ -121,28 +121,12 @@ export function parseManifest(value: JsonObject | null): Manifest | null {
     typeof family === "string" &&
     typeof vocabularySize === "number" &&
     Number.isSafeInteger(vocabularySize) &&
-    vocabularySize > 0;
+    vocabularySize > 0 &&
+    vocabularySize <= MAXIMUM_DIMENSION;
   if (!valid) {
     throw new UnseenError("CHECKPOINT_MALFORMED", "unseen.json is not a manifest of this version.", {
       hint: "Encrypt the model again with this version of Unseen.",
     });
   }
   return { scheme, version, fingerprint, strength, family, vocabularySize };
-}
-
-const FLOAT_FORMATS: readonly string[] = ["F32", "F16", "BF16", "Q8_0"] satisfies FloatFormat[];
-
-/** The tensor's number format if it can be transformed. Throws `CHECKPOINT_DTYPE_UNSUPPORTED` with what to do. */
-export function floatFormat(tensor: TensorLocation): FloatFormat {
-  if (FLOAT_FORMATS.includes(tensor.format)) return tensor.format as FloatFormat;
-  const quantised = tensor.format.startsWith("GGML_") || tensor.format.startsWith("F8");
-  throw new UnseenError(
-    "CHECKPOINT_DTYPE_UNSUPPORTED",
-    `tensor ${tensor.name} is stored as ${tensor.format}, which cannot be transformed exactly.`,
-    {
-      hint: quantised
-        ? "Start from the F16, BF16, F32 or Q8_0 file of the same model and quantise after encrypting (--quantize q8_0)."
-        : "Convert the checkpoint to F32, F16 or BF16 first.",
-    },
-  );
 }

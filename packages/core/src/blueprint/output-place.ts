@@ -5,8 +5,8 @@
  */
 import {
   closeSync,
-  existsSync,
   fsyncSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readFileSync,
@@ -21,8 +21,12 @@ import { dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { UnseenError, explainSystemError } from "../errors.ts";
 
+/** Names the process that writes; what has no such file is not ours to remove. */
 const OWNER_FILE = ".unseen-owner";
 const FLUSH_MILLISECONDS = 250;
+
+/** Directories that this process is writing. */
+const writing = new Set<string>();
 
 export class OutputPlace {
   /** Where the finished output will be. */
@@ -42,17 +46,27 @@ export class OutputPlace {
     this.path = resolve(path);
     this.directory = `${this.path}.partial`;
     this.#singleFile = singleFile;
-    if (existsSync(this.path)) {
-      throw new UnseenError("OUTPUT_EXISTS", `${path} already exists.`, { hint: "Choose another --out or remove it first." });
-    }
     try {
+      this.#requireFree();
       this.removedLeftover = removeLeftover(this.directory);
       mkdirSync(dirname(this.path), { recursive: true });
       mkdirSync(this.directory, { mode: 0o700 });
-      writeFileSync(join(this.directory, OWNER_FILE), String(process.pid));
     } catch (error) {
       throw explainSystemError(error, path);
     }
+    writing.add(this.directory);
+    try {
+      writeFileSync(join(this.directory, OWNER_FILE), String(process.pid));
+    } catch (error) {
+      this.discard();
+      throw explainSystemError(error, path);
+    }
+  }
+
+  /** A link that leads nowhere is in the way too: a rename would replace it. */
+  #requireFree(): void {
+    if (!lstatSync(this.path, { throwIfNoEntry: false })) return;
+    throw new UnseenError("OUTPUT_EXISTS", `${this.path} already exists.`, { hint: "Choose another --out or remove it first." });
   }
 
   /** Fails early where `bytes` will not fit. Throws `DISK_FULL`. */
@@ -100,12 +114,15 @@ export class OutputPlace {
 
   /** Flushes every file and gives the output its name. */
   commit(): void {
-    rmSync(join(this.directory, OWNER_FILE), { force: true });
+    this.#requireFree();
     try {
       for (const name of readdirSync(this.directory)) flush(join(this.directory, name));
       flush(this.directory);
-      if (this.#singleFile === null) renameSync(this.directory, this.path);
-      else {
+      if (this.#singleFile === null) {
+        // As late as can be: a leftover without it has to be removed by hand.
+        rmSync(join(this.directory, OWNER_FILE), { force: true });
+        renameSync(this.directory, this.path);
+      } else {
         renameSync(join(this.directory, this.#singleFile), this.path);
         rmSync(this.directory, { recursive: true });
       }
@@ -113,20 +130,30 @@ export class OutputPlace {
     } catch (error) {
       throw explainSystemError(error, this.path);
     }
+    writing.delete(this.directory);
   }
 
   /** Removes everything written so far. */
   discard(): void {
     rmSync(this.directory, { recursive: true, force: true });
+    writing.delete(this.directory);
   }
 }
 
-/** Removes what a dead process left; refuses what a living one is writing. */
+/** Removes what a dead process left; refuses what a living one is writing, and what no such process made. */
 function removeLeftover(directory: string): boolean {
-  if (!existsSync(directory)) return false;
+  if (!lstatSync(directory, { throwIfNoEntry: false })) return false;
   const owner = ownerOf(directory);
-  if (owner !== null && owner !== process.pid && isAlive(owner)) {
-    throw new UnseenError("OUTPUT_EXISTS", `process ${owner} is writing ${directory}.`, { hint: "Wait for it, or choose another --out." });
+  if (owner === null) {
+    throw new UnseenError("OUTPUT_EXISTS", `${directory} is in the way, and nothing says that an interrupted run left it.`, {
+      hint: "Look into it and remove it, or choose another --out.",
+    });
+  }
+  // The number of a dead process may be this one's now, as in containers.
+  if (owner === process.pid ? writing.has(directory) : isAlive(owner)) {
+    throw new UnseenError("OUTPUT_EXISTS", `process ${owner} is writing ${directory}.`, {
+      hint: "Wait for it, or choose another --out. If that process is not Unseen's, remove the directory.",
+    });
   }
   rmSync(directory, { recursive: true, force: true });
   return true;
@@ -145,8 +172,8 @@ function isAlive(process_: number): boolean {
   try {
     process.kill(process_, 0);
     return true;
-  } catch {
-    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM"; // another user's
   }
 }
 

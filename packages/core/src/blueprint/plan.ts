@@ -3,14 +3,14 @@
  * A plan is plain data; workers rebuild the key's elements from the spaces that it names.
  * @module
  */
-import { closeSync, openSync, readSync } from "node:fs";
 import { Monomial } from "../algebra/monomial.ts";
-import { decode, formatBytes } from "../checkpoint/format.ts";
+import { formatBytes } from "../checkpoint/format.ts";
 import type { FloatFormat, TensorLocation } from "../checkpoint/tensor.ts";
 import { UnseenError } from "../errors.ts";
 import type { Blueprint, Row } from "./family.ts";
-import { floatFormat, type Model } from "./model.ts";
-import { axisParts, axisSize, type Axis, type Space, type SpaceAxis } from "./space.ts";
+import type { Model } from "./model.ts";
+import { floatFormat, readVector } from "./read-tensor.ts";
+import { axisParts, axisSize, gain, offset, type Axis, type Space, type SpaceAxis } from "./space.ts";
 import type { Rekeying } from "./spaces.ts";
 import type { OutputTensor, Storage } from "./storage.ts";
 
@@ -25,7 +25,7 @@ export interface Fold {
 export interface AxisPlan {
   readonly parts: readonly { readonly space: Space; readonly use: "write" | "read" | "free" }[];
   readonly fold: Fold | null;
-  /** LayerNorm ignores the stream's mean, so writers give it up (literature 4.1). */
+  /** LayerNorm ignores the stream's mean, so writers give it up (SliceGPT, Ashkboos et al., 2401.15024). */
   readonly centre: boolean;
   /** Regroup rotary pairs from (i, i + d/2) to (2i, 2i + 1) afterwards. */
   readonly interleave: boolean;
@@ -90,7 +90,7 @@ export interface PlanOptions {
 export function planTransformation(options: PlanOptions): Plan {
   const { model, blueprint, storage, rekeying } = options;
   const { architecture } = blueprint;
-  const named = new Map([...model.tensors].map(([name, tensor]) => [blueprint.aliases?.(name) ?? name, tensor]));
+  const named = nameTensors(model, blueprint);
   const foldable =
     options.fold && Object.values(blueprint.tensors).some((row) => row.axes.some((axis) => axisParts(axis).some(isFoldable)));
   const untie = architecture.tied && foldable;
@@ -180,8 +180,11 @@ export function planTransformation(options: PlanOptions): Plan {
       return void literals.push({ values: moved.map((value) => value + shift), target });
     }
     if (first.use === "offset" && foldable) {
-      // All ones, from which the readers' folded rows recover the bias: see Fold.shift in rewrite.ts.
-      return void literals.push({ values: new Float64Array(first.space.size).fill(1), target });
+      // All ones, from which the readers' folded rows recover the bias: see Fold.shift in rewrite.ts. The group keeps
+      // their direction; its one sign shows where a permuted model is rekeyed to a rotated one or back.
+      const ones = new Float64Array(first.space.size).fill(1);
+      rekeying.of(first.space)?.apply(ones, 1);
+      return void literals.push({ values: ones.map(Math.sign), target });
     }
     jobs.push({
       source: { name: source.name, file: source.file, offset: source.offset, format, transposed: false },
@@ -227,6 +230,14 @@ function isRotary(space: Space): boolean {
   );
 }
 
+/** Throws `CHECKPOINT_WRONG_SHAPE` unless every tensor of the table that is there has the shape that the table says. */
+export function checkShapes(model: Model, blueprint: Blueprint): void {
+  for (const [name, tensor] of nameTensors(model, blueprint)) {
+    const row = Object.hasOwn(blueprint.tensors, name) ? blueprint.tensors[name] : undefined;
+    if (row) checkShape(tensor, row.conv1d && model.transposedConv1d ? row.axes.toReversed() : row.axes);
+  }
+}
+
 function checkShape(tensor: TensorLocation, axes: readonly Axis[]): void {
   const expected = axes.map(axisSize);
   if (expected.length === tensor.shape.length && expected.every((size, index) => size === tensor.shape[index])) return;
@@ -245,10 +256,27 @@ function apply(element: Monomial, values: Float64Array): Float64Array {
   return moved;
 }
 
+/** The tensors by the names of the table. Throws `CHECKPOINT_DUPLICATE` where two have the same. */
+function nameTensors(model: Model, blueprint: Blueprint): Map<string, TensorLocation> {
+  const named = new Map<string, TensorLocation>();
+  for (const [stored, tensor] of model.tensors) {
+    const name = blueprint.aliases?.(stored) ?? stored;
+    if (named.has(name)) {
+      throw new UnseenError("CHECKPOINT_DUPLICATE", `the checkpoint holds tensor ${name} under two names.`, {
+        hint: "Save the checkpoint again with one of them.",
+      });
+    }
+    named.set(name, tensor);
+  }
+  return named;
+}
+
 /** Reads vectors of norms; they are small. */
 class GainReader {
   readonly #tensors: ReadonlyMap<string, TensorLocation>;
   readonly #offset: number;
+  /** Many tensors read one norm; a mixture's experts, by the hundred. */
+  readonly #folds = new Map<string, Fold>();
 
   constructor(tensors: ReadonlyMap<string, TensorLocation>, offset: number) {
     this.#tensors = tensors;
@@ -265,35 +293,22 @@ class GainReader {
   }
 
   fold(name: string, space: Space): Fold {
+    let fold = this.#folds.get(name);
+    if (!fold) this.#folds.set(name, (fold = this.#readFold(name, space)));
+    return fold;
+  }
+
+  #readFold(name: string, space: Space): Fold {
     const weight = this.#tensors.get(`${name}.weight`);
     if (!weight)
       throw new UnseenError("CHECKPOINT_MISSING_TENSOR", `tensor ${name}.weight is missing.`, { hint: "Download the checkpoint again." });
     const bias = this.#tensors.get(`${name}.bias`);
     const layer = space.group.kind === "stream" && space.group.norm === "layer";
-    if (weight.shape[0] !== space.size) checkShape(weight, [{ space, use: "gain" }]);
+    checkShape(weight, [gain(space)]);
+    if (bias) checkShape(bias, [offset(space)]);
     return {
       gain: this.stored(weight).map((value) => value + this.#offset),
       shift: layer && bias ? this.stored(bias) : layer ? new Float64Array(space.size) : null,
     };
   }
-}
-
-/** A 1-D tensor in float64. */
-export function readVector(tensor: TensorLocation): Float64Array {
-  const bytes = new Uint8Array(tensor.bytes);
-  const descriptor = openSync(tensor.file, "r");
-  try {
-    let done = 0;
-    while (done < bytes.length) {
-      const read = readSync(descriptor, bytes, done, bytes.length - done, tensor.offset + done);
-      if (read === 0)
-        throw new UnseenError("CHECKPOINT_TRUNCATED", `tensor ${tensor.name} ends early.`, { hint: "Download the checkpoint again." });
-      done += read;
-    }
-  } finally {
-    closeSync(descriptor);
-  }
-  const values = new Float64Array(tensor.shape.reduce((product, size) => product * size, 1));
-  decode(floatFormat(tensor), bytes, values);
-  return values;
 }

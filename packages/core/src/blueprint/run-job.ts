@@ -3,15 +3,16 @@
  * The only place where a worker touches weights.
  * @module
  */
-import { closeSync, openSync, readSync, writeSync } from "node:fs";
 import type { AxisRewrite } from "../algebra/axis.ts";
 import { Blocks } from "../algebra/blocks.ts";
 import { DirectSum } from "../algebra/direct-sum.ts";
 import type { Element } from "../algebra/element.ts";
 import { Monomial } from "../algebra/monomial.ts";
-import { rewriteMatrix, type MatrixSource, type RewriteTarget } from "../algebra/rewrite.ts";
+import type { MatrixSource, RewriteTarget } from "../algebra/matrix.ts";
+import { rewriteMatrix } from "../algebra/rewrite.ts";
 import { formatBytes, rowBytes } from "../checkpoint/format.ts";
-import { UnseenError, explainSystemError } from "../errors.ts";
+import { openFile, type OpenFile } from "../checkpoint/open-file.ts";
+import { openForWriting, type PositionalWriter } from "../checkpoint/writer.ts";
 import type { AxisPlan, Fold, Job } from "./plan.ts";
 import type { Space } from "./space.ts";
 import { Elements, Rekeying, type ModelKey, type RotaryLayout } from "./spaces.ts";
@@ -39,8 +40,8 @@ export function rekeyingOf(context: WorkerContext): Rekeying {
 /** Runs jobs one after the other, keeping files open between them. */
 export class JobRunner {
   readonly #rekeying: Rekeying;
-  readonly #readers = new Map<string, number>();
-  readonly #writers = new Map<string, number>();
+  readonly #readers = new Map<string, OpenFile>();
+  readonly #writers = new Map<string, PositionalWriter>();
 
   constructor(context: WorkerContext) {
     this.#rekeying = rekeyingOf(context);
@@ -49,32 +50,19 @@ export class JobRunner {
   /** Throws `CHECKPOINT_TRUNCATED`, `CHECKPOINT_NON_FINITE`, `DISK_FULL`. */
   run(placed: PlacedJob): void {
     const { job } = placed;
-    const rows = job.rowAxis ? this.rewriteOf(job.rowAxis) : { element: null };
-    const columns = this.rewriteOf(job.columnAxis);
+    const rows = job.rowAxis ? rewriteOf(job.rowAxis, this.#rekeying) : { element: null };
+    const columns = rewriteOf(job.columnAxis, this.#rekeying);
     rewriteMatrix(this.#source(job), rows, columns, this.#target(placed), placed.range ?? undefined);
   }
 
   /** Closes the files. */
   close(): void {
-    for (const descriptor of [...this.#readers.values(), ...this.#writers.values()]) closeSync(descriptor);
-  }
-
-  /** The maps of an axis, from its spaces. */
-  rewriteOf(axis: AxisPlan): AxisRewrite {
-    return rewriteOf(axis, this.#rekeying);
+    for (const file of [...this.#readers.values(), ...this.#writers.values()]) file.close();
   }
 
   #source(job: Job): MatrixSource {
     const { source, rows, columns } = job;
-    const descriptor = open(this.#readers, source.file, "r");
-    const readAt = (offset: number, into: Uint8Array): void => {
-      for (let done = 0; done < into.length;) {
-        const read = readSync(descriptor, into, done, into.length - done, offset + done);
-        if (read === 0)
-          throw new UnseenError("CHECKPOINT_TRUNCATED", `tensor ${source.name} ends early.`, { hint: "Download the checkpoint again." });
-        done += read;
-      }
-    };
+    const file = opened(this.#readers, source.file, openFile);
     const stride = rowBytes(source.format, columns);
     let whole: Uint8Array | null = null;
     return {
@@ -83,8 +71,8 @@ export class JobRunner {
       format: source.format,
       name: source.name,
       read(row, count, into) {
-        if (!source.transposed) return readAt(source.offset + row * stride, into.subarray(0, count * stride));
-        whole ??= readTransposed(source, rows, columns, readAt);
+        if (!source.transposed) return file.read(source.offset + row * stride, into.subarray(0, count * stride));
+        whole ??= readTransposed(source, rows, columns, file);
         into.set(whole.subarray(row * stride, (row + count) * stride));
       },
     };
@@ -92,20 +80,17 @@ export class JobRunner {
 
   #target(placed: PlacedJob): RewriteTarget {
     const { format } = placed.job.target;
-    const descriptor = open(this.#writers, placed.file, "r+");
+    const file = opened(this.#writers, placed.file, openForWriting);
     const stride = rowBytes(format, placed.job.columns);
-    return {
-      format,
-      write(row, count, bytes) {
-        try {
-          const length = count * stride;
-          for (let done = 0; done < length;) done += writeSync(descriptor, bytes, done, length - done, placed.offset + row * stride + done);
-        } catch (error) {
-          throw explainSystemError(error, "the encrypted model");
-        }
-      },
-    };
+    return { format, write: (row, count, bytes) => file.write(placed.offset + row * stride, bytes.subarray(0, count * stride)) };
   }
+}
+
+/** The file if it is open, otherwise opened now. */
+function opened<File>(files: Map<string, File>, path: string, open: (path: string) => File): File {
+  let file = files.get(path);
+  if (!file) files.set(path, (file = open(path)));
+  return file;
 }
 
 /** The maps of an axis under a rekeying. */
@@ -153,15 +138,10 @@ function interleaved(space: Space, element: Element | null): Element | null {
   return element ? element.compose(regroup) : regroup;
 }
 
-function readTransposed(
-  source: Job["source"],
-  rows: number,
-  columns: number,
-  readAt: (offset: number, into: Uint8Array) => void,
-): Uint8Array {
+function readTransposed(source: Job["source"], rows: number, columns: number, file: OpenFile): Uint8Array {
   // Conv1D weights are small (GPT-2 XL: 41 MB); held whole.
   const stored = new Uint8Array(formatBytes(source.format, columns, rows));
-  readAt(source.offset, stored);
+  file.read(source.offset, stored);
   const width = rowBytes(source.format, 1);
   const transposed = new Uint8Array(stored.length);
   for (let row = 0; row < rows; row += 1) {
@@ -172,17 +152,4 @@ function readTransposed(
     }
   }
   return transposed;
-}
-
-function open(descriptors: Map<string, number>, file: string, flags: "r" | "r+"): number {
-  let descriptor = descriptors.get(file);
-  if (descriptor === undefined) {
-    try {
-      descriptor = openSync(file, flags);
-    } catch (error) {
-      throw explainSystemError(error, file);
-    }
-    descriptors.set(file, descriptor);
-  }
-  return descriptor;
 }

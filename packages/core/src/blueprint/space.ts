@@ -44,7 +44,7 @@ export interface Space {
  * - `write`: produces vectors of the space.
  * - `read`: consumes them, behind the norm `after` where there is one.
  * - `gain`, `offset`: the weight and the bias of a norm on the space.
- * - `free`: a vector that no output depends on (a key bias without rotary positions, literature 4.3).
+ * - `free`: a vector that no output depends on (a key bias without rotary positions; see docs/reference/groups.md).
  */
 export interface SpaceAxis {
   readonly space: Space;

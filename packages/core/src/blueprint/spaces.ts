@@ -41,7 +41,13 @@ export function keyIdentifier(secret: Uint8Array): string {
   return Buffer.from(deriveBytes(secret, "identifier", 8)).toString("hex");
 }
 
-/** The elements of one key, drawn once per space. */
+/**
+ * Elements that are kept: those of about two layers. Each thread keeps its own, and a large model has thousands, of
+ * megabytes each (CWE-770).
+ */
+const KEPT_ELEMENTS = 24;
+
+/** The elements of one key, drawn when they are needed. */
 export class Elements {
   readonly #key: ModelKey;
   readonly #layout: RotaryLayout;
@@ -55,10 +61,13 @@ export class Elements {
   /** T of a space; null where only the identity leaves the model exact. */
   of(space: Space): Element | null {
     if (space.group.kind === "fixed" || space.size === 0) return null;
-    let element = this.#drawn.get(space.id);
-    if (!element) {
-      element = this.#draw(space, space.group);
-      this.#drawn.set(space.id, element);
+    const element = this.#drawn.get(space.id) ?? this.#draw(space, space.group);
+    // A map keeps the order of insertion: the least recently used comes first.
+    this.#drawn.delete(space.id);
+    this.#drawn.set(space.id, element);
+    for (const id of this.#drawn.keys()) {
+      if (this.#drawn.size <= KEPT_ELEMENTS) break;
+      this.#drawn.delete(id);
     }
     return element;
   }

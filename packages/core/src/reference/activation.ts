@@ -12,7 +12,7 @@ export const activations: Readonly<Record<Architecture["activation"], (x: number
 };
 
 /** The error function to about 1e-15: its Maclaurin series near zero, the continued fraction of erfc beyond (DLMF 7.6.1, 7.9.1). */
-export function erf(x: number): number {
+function erf(x: number): number {
   const size = Math.abs(x);
   if (size > 6) return Math.sign(x);
   if (size < 2.5) {

@@ -8,6 +8,7 @@
 import { groupSize, type Architecture, type Layer } from "../blueprint/architecture.ts";
 import { blueprintOf } from "../blueprint/families/index.ts";
 import type { Model } from "../blueprint/model.ts";
+import { checkShapes } from "../blueprint/plan.ts";
 import { UnseenError } from "../errors.ts";
 import { activations } from "./activation.ts";
 import { rotate } from "./rotary.ts";
@@ -32,7 +33,9 @@ export interface Logits {
  * ```
  */
 export function forward(model: Model, sequences: readonly (readonly number[])[]): Logits[] {
-  const a = blueprintOf(model.config).architecture;
+  const blueprint = blueprintOf(model.config);
+  checkShapes(model, blueprint);
+  const a = blueprint.architecture;
   const weights = new WeightReader(model, a);
   const embedding = weights.embedding();
   const learned = weights.positions();
@@ -52,8 +55,10 @@ export function forward(model: Model, sequences: readonly (readonly number[])[])
 function embed(ids: readonly number[], embedding: Linear, learned: Linear | null, a: Architecture): Float64Array {
   const stream = new Float64Array(ids.length * a.hidden);
   for (const [position, id] of ids.entries()) {
-    if (!Number.isInteger(id) || id < 0 || id >= embedding.out) throw new UnseenError("TOKEN_OUT_OF_RANGE", `token id ${id} is outside the vocabulary of ${embedding.out}.`);
-    if (learned && position >= learned.out) throw new UnseenError("REQUEST_TOO_LARGE", `the model has ${learned.out} positions, the text ${ids.length} tokens.`);
+    if (!Number.isInteger(id) || id < 0 || id >= embedding.out)
+      throw new UnseenError("TOKEN_OUT_OF_RANGE", `token id ${id} is outside the vocabulary of ${embedding.out}.`);
+    if (learned && position >= learned.out)
+      throw new UnseenError("REQUEST_TOO_LARGE", `the model has ${learned.out} positions, the text ${ids.length} tokens.`);
     for (let k = 0; k < a.hidden; k += 1) {
       const token = (embedding.weight[id * a.hidden + k] as number) * a.embeddingScale;
       stream[position * a.hidden + k] = token + (learned?.weight[position * a.hidden + k] ?? 0);
@@ -72,7 +77,14 @@ function block(stream: Float64Array, w: LayerWeights, layer: Layer, index: numbe
 }
 
 /** Causal attention with grouped queries: (T, d) -> (T, d). */
-function attend(x: Float64Array, w: LayerWeights, layer: Layer, index: number, a: Architecture, layout: Model["rotaryLayout"]): Float64Array {
+function attend(
+  x: Float64Array,
+  w: LayerWeights,
+  layer: Layer,
+  index: number,
+  a: Architecture,
+  layout: Model["rotaryLayout"],
+): Float64Array {
   const positions = x.length / a.hidden;
   const size = a.headSize;
   const queries = apply(w.queries, x); // (T, H·h)
@@ -93,13 +105,15 @@ function attend(x: Float64Array, w: LayerWeights, layer: Layer, index: number, a
       const scores = new Float64Array(to - first + 1);
       for (let from = first; from <= to; from += 1) {
         let score = 0;
-        for (let k = 0; k < size; k += 1) score += (queries[(to * a.heads + head) * size + k] as number) * (keys[(from * a.kvHeads + kvHead) * size + k] as number);
+        for (let k = 0; k < size; k += 1)
+          score += (queries[(to * a.heads + head) * size + k] as number) * (keys[(from * a.kvHeads + kvHead) * size + k] as number);
         scores[from - first] = score * scale;
       }
       const shares = softmax(cap(scores, a.attentionCap));
       for (let from = first; from <= to; from += 1) {
         const share = shares[from - first] as number;
-        for (let k = 0; k < size; k += 1) mixed[(to * a.heads + head) * size + k]! += share * (values[(from * a.kvHeads + kvHead) * size + k] as number);
+        for (let k = 0; k < size; k += 1)
+          mixed[(to * a.heads + head) * size + k]! += share * (values[(from * a.kvHeads + kvHead) * size + k] as number);
       }
     }
   }
@@ -153,7 +167,8 @@ function normaliseRows(x: Float64Array, w: NormWeights, a: Architecture, size: n
     let square = 0;
     for (let k = 0; k < size; k += 1) square += ((x[start + k] as number) - mean) ** 2 / size;
     const scale = 1 / Math.sqrt(square + a.norm.epsilon);
-    for (let k = 0; k < size; k += 1) out[start + k] = ((x[start + k] as number) - mean) * scale * (w.gain[k] as number) + (w.bias?.[k] ?? 0);
+    for (let k = 0; k < size; k += 1)
+      out[start + k] = ((x[start + k] as number) - mean) * scale * (w.gain[k] as number) + (w.bias?.[k] ?? 0);
   }
   return out;
 }

@@ -10,7 +10,7 @@ import type { RotaryLayout } from "../blueprint/spaces.ts";
 /** The angle per position of every frequency pair, and the factor on cosines and sines. */
 export function frequencies(rope: Rope, positions: number): { readonly angles: Float64Array; readonly factor: number } {
   const pairs = rope.dimensions / 2;
-  const plain = Float64Array.from({ length: pairs }, (_, pair) => rope.theta ** (-2 * pair / rope.dimensions));
+  const plain = Float64Array.from({ length: pairs }, (_, pair) => rope.theta ** ((-2 * pair) / rope.dimensions));
   const { scaling } = rope;
   switch (scaling?.type) {
     case undefined:
@@ -24,7 +24,9 @@ export function frequencies(rope: Rope, positions: number): { readonly angles: F
         const wavelength = (2 * Math.PI) / angle;
         if (wavelength < scaling.originalPositions / scaling.highFrequencyFactor) return angle;
         if (wavelength > scaling.originalPositions / scaling.lowFrequencyFactor) return angle / scaling.factor;
-        const smooth = (scaling.originalPositions / wavelength - scaling.lowFrequencyFactor) / (scaling.highFrequencyFactor - scaling.lowFrequencyFactor);
+        const smooth =
+          (scaling.originalPositions / wavelength - scaling.lowFrequencyFactor) /
+          (scaling.highFrequencyFactor - scaling.lowFrequencyFactor);
         return ((1 - smooth) * angle) / scaling.factor + smooth * angle;
       });
       return { angles, factor: 1 };

@@ -3,11 +3,10 @@
  * differently or store together, taken apart. Independent of the blueprints' tables on purpose.
  * @module
  */
-import { closeSync, openSync, readSync } from "node:fs";
-import { decode } from "../checkpoint/format.ts";
 import type { TensorLocation } from "../checkpoint/tensor.ts";
 import type { Architecture } from "../blueprint/architecture.ts";
-import { floatFormat, type Model } from "../blueprint/model.ts";
+import type { Model } from "../blueprint/model.ts";
+import { readTensor, weightsOf } from "../blueprint/read-tensor.ts";
 import { UnseenError } from "../errors.ts";
 
 /** y = W x + b. */
@@ -80,7 +79,11 @@ export class WeightReader {
   }
 
   #gpt2Layer(prefix: string): LayerWeights {
-    const [queries, keys, values] = split(this.#conv1d(`${prefix}.attn.c_attn`), [this.#a.hidden, this.#a.hidden, this.#a.hidden]) as [Linear, Linear, Linear];
+    const [queries, keys, values] = split(this.#conv1d(`${prefix}.attn.c_attn`), [this.#a.hidden, this.#a.hidden, this.#a.hidden]) as [
+      Linear,
+      Linear,
+      Linear,
+    ];
     return {
       attentionNorm: this.#norm(`${prefix}.ln_1`),
       queries,
@@ -132,26 +135,37 @@ export class WeightReader {
 
   #feedForward(prefix: string): FeedForward {
     const down = this.#linear(`${prefix}.down_proj`);
-    if (!this.#has(`${prefix}.gate_up_proj.weight`)) return { gate: this.#linear(`${prefix}.gate_proj`), up: this.#linear(`${prefix}.up_proj`), down };
+    if (!this.#has(`${prefix}.gate_up_proj.weight`))
+      return { gate: this.#linear(`${prefix}.gate_proj`), up: this.#linear(`${prefix}.up_proj`), down };
     const [gate, up] = split(this.#linear(`${prefix}.gate_up_proj`), [this.#a.neurons, this.#a.neurons]) as [Linear, Linear];
     return { gate, up, down };
   }
 
   #norm(name: string): NormWeights {
     const offset = this.#model.storedGainOffset;
-    return { gain: this.#tensor(`${name}.weight`).map((value) => value + offset), bias: this.#has(`${name}.bias`) ? this.#tensor(`${name}.bias`) : null };
+    return {
+      gain: this.#tensor(`${name}.weight`).map((value) => value + offset),
+      bias: this.#has(`${name}.bias`) ? this.#tensor(`${name}.bias`) : null,
+    };
   }
 
   #linear(name: string): Linear {
     const [out, inward] = this.#find(`${name}.weight`).shape as [number, number];
-    return { out, in: inward, weight: this.#tensor(`${name}.weight`), bias: this.#has(`${name}.bias`) ? this.#tensor(`${name}.bias`) : null };
+    return {
+      out,
+      in: inward,
+      weight: this.#tensor(`${name}.weight`),
+      bias: this.#has(`${name}.bias`) ? this.#tensor(`${name}.bias`) : null,
+    };
   }
 
   #conv1d(name: string): Linear {
     const stored = this.#linear(name);
     if (this.#model.transposedConv1d) return stored;
     const weight = new Float32Array(stored.weight.length);
-    for (let row = 0; row < stored.out; row += 1) for (let column = 0; column < stored.in; column += 1) weight[column * stored.out + row] = stored.weight[row * stored.in + column] as number;
+    for (let row = 0; row < stored.out; row += 1)
+      for (let column = 0; column < stored.in; column += 1)
+        weight[column * stored.out + row] = stored.weight[row * stored.in + column] as number;
     return { out: stored.in, in: stored.out, weight, bias: stored.bias };
   }
 
@@ -161,39 +175,15 @@ export class WeightReader {
 
   #find(name: string): TensorLocation {
     const tensor = this.#model.tensors.get(name) ?? this.#model.tensors.get(name.replace(/^transformer\./, ""));
-    if (!tensor) throw new UnseenError("CHECKPOINT_MISSING_TENSOR", `tensor ${name} is missing.`, { hint: "Download the checkpoint again." });
+    if (!tensor)
+      throw new UnseenError("CHECKPOINT_MISSING_TENSOR", `tensor ${name} is missing.`, { hint: "Download the checkpoint again." });
     return tensor;
   }
 
   #tensor(name: string): Float32Array {
-    return readTensor(this.#find(name));
+    const tensor = this.#find(name);
+    return readTensor(tensor, new Float32Array(weightsOf(tensor)));
   }
-}
-
-/** Reads a whole tensor as float32, in pieces so that no second copy of it exists. Throws `CHECKPOINT_TRUNCATED`. */
-export function readTensor(tensor: TensorLocation): Float32Array {
-  const format = floatFormat(tensor);
-  const count = tensor.shape.reduce((product, size) => product * size, 1);
-  const values = new Float32Array(count);
-  // A multiple of every format's block of 32 weights.
-  const step = Math.min(count, 1 << 20);
-  const piece = new Float64Array(step);
-  const descriptor = openSync(tensor.file, "r");
-  try {
-    for (let done = 0; done < count; done += step) {
-      const size = Math.min(step, count - done);
-      const bytesPerWeight = tensor.bytes / count;
-      const bytes = new Uint8Array(size * bytesPerWeight);
-      if (readSync(descriptor, bytes, 0, bytes.length, tensor.offset + done * bytesPerWeight) !== bytes.length) {
-        throw new UnseenError("CHECKPOINT_TRUNCATED", `tensor ${tensor.name} ends early.`, { hint: "Download the checkpoint again." });
-      }
-      decode(format, bytes, piece.subarray(0, size));
-      values.set(piece.subarray(0, size), done);
-    }
-  } finally {
-    closeSync(descriptor);
-  }
-  return values;
 }
 
 /** Cuts a fused projection into parts of the given heights. */

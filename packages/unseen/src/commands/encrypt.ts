@@ -68,14 +68,13 @@ export function addEncryptCommands(program: Command): void {
       if (made) terminal.note(`Made the key ${key.name} (${key.id}). Back it up: unseen key export ${key.name} FILE`);
       const output = options.out ?? `${source.replace(/\.gguf$/, "")}-unseen${source.endsWith(".gguf") ? ".gguf" : ""}`;
       keepApart(output, home);
-      const result = await withProgress("encrypting", terminal, (onProgress) =>
+      const result = await withProgress("encrypting", terminal, (run) =>
         encryptModel({
           source,
           output,
           key: { secret: key.secret, strength: options.strength },
           ...transformFlags(options),
-          onProgress,
-          signal: interruption(),
+          ...run,
         }),
       );
       const { bundle, hasTokenizer } = await bundleModel(home, {
@@ -119,15 +118,14 @@ export function addEncryptCommands(program: Command): void {
       if (!before) throw new UnseenError("NOT_ENCRYPTED", `${source} is not an encrypted model.`, { hint: "Use `unseen encrypt`." });
       const output = options.out ?? `${source.replace(/\.gguf$/, "")}-${to.name}${source.endsWith(".gguf") ? ".gguf" : ""}`;
       keepApart(output, home);
-      const result = await withProgress("rekeying", terminal, (onProgress) =>
+      const result = await withProgress("rekeying", terminal, (run) =>
         rekeyModel({
           source,
           output,
           from: from.secret,
           to: { secret: to.secret, strength: before.strength },
           ...transformFlags(options),
-          onProgress,
-          signal: interruption(),
+          ...run,
         }),
       );
       report(result, terminal);
@@ -172,6 +170,10 @@ export function addEncryptCommands(program: Command): void {
       const prompts = options.prompts
         ? (await readFile(options.prompts, "utf8")).split("\n").filter((line) => line.trim() !== "")
         : undefined;
+      if (prompts && !tokenizer)
+        throw new UnseenError("TOKENIZER_MISSING", "--prompts needs a tokenizer, and none lies with the plain model or in its bundle.", {
+          hint: "Say where it lies with --tokenizer DIRECTORY, or leave out --prompts.",
+        });
       const sequences = sampleSequences(tokenizer, manifest.vocabularySize, Number(options.tokens), prompts);
       const fidelity = await measureFidelity(plain, encrypted, key.secret, sequences);
       terminal.print(describeFidelity(fidelity));
@@ -197,15 +199,22 @@ function transformFlags(options: Partial<TransformFlags>): Pick<TransformFlags, 
   };
 }
 
+/** Draws a bar, and turns Ctrl-C into an orderly end: workers stop, and what was written is removed. */
 async function withProgress<T>(
   label: string,
   terminal: Terminal,
-  work: (onProgress: (done: number, total: number) => void) => Promise<T>,
+  work: (run: { onProgress: (done: number, total: number) => void; signal: AbortSignal }) => Promise<T>,
 ): Promise<T> {
   const progress = terminal.progress(label);
+  const controller = new AbortController();
+  const stop = (signal: NodeJS.Signals): void =>
+    controller.abort(new UnseenError("USAGE", `stopped by ${signal}.`, { hint: "Nothing half-written was kept." }));
+  process.once("SIGINT", stop).once("SIGTERM", stop);
   try {
-    return await work((done, total) => progress.update(done, total));
+    return await work({ onProgress: (done, total) => progress.update(done, total), signal: controller.signal });
   } finally {
+    // Measuring, which comes next, listens to nothing: there Ctrl-C must end the process as usual.
+    process.off("SIGINT", stop).off("SIGTERM", stop);
     progress.end();
   }
 }
@@ -218,17 +227,6 @@ function keepApart(output: string, home: Home): void {
       hint: `Choose a place outside ${dirname(home.keys)}/keys and bundles; the output is for uploading.`,
     });
   }
-}
-
-/** Ctrl-C while encrypting: stop the workers and remove what was written. */
-function interruption(): AbortSignal {
-  const controller = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    process.once(signal, () =>
-      controller.abort(new UnseenError("USAGE", `stopped by ${signal}.`, { hint: "Nothing half-written was kept." })),
-    );
-  }
-  return controller.signal;
 }
 
 function describe(result: TransformResult): object {

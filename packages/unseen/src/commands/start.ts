@@ -10,7 +10,7 @@ import { loadBundle } from "@unseen/client/bundle.ts";
 import { startGateway } from "@unseen/client/gateway/serve.ts";
 import { connectModel, serveModel } from "@unseen/client/gateway/model.ts";
 import { resolveHome, type Home } from "@unseen/client/home.ts";
-import { RecordingEngine, type Crossing } from "@unseen/client/engines/recording.ts";
+import { WireView } from "@unseen/client/chat/wire-view.ts";
 import { VllmEngine } from "@unseen/client/engines/vllm.ts";
 import { encryptModel } from "@unseen/core/blueprint/transform.ts";
 import { openModel } from "@unseen/core/blueprint/model.ts";
@@ -60,11 +60,15 @@ export function addStartCommand(program: Command): void {
       const host = await startHostProcess(encrypted.directory, Number(options.hostPort), terminal);
       try {
         const bundle = await loadBundle(home, encrypted.fingerprint);
-        let recording: Crossing[] | null = [];
-        const engine = new RecordingEngine(new VllmEngine({ url: host.url }), (crossing) => recording?.push(crossing));
-        const model = serveModel(await openModelFor(home, bundle, [engine]));
+        const model = serveModel(await openModelFor(home, bundle, [new VllmEngine({ url: host.url })]));
         await connectModel(model);
-        const gateway = await startGateway({ models: [model], port: options.once ? 0 : Number(options.port), apiKey: options.apiKey });
+        let wire: WireView | null = new WireView();
+        const gateway = await startGateway({
+          models: [model],
+          port: options.once ? 0 : Number(options.port),
+          apiKey: options.apiKey,
+          onWire: (event) => wire?.record(event),
+        });
         try {
           terminal.print(`OpenAI base URL  ${gateway.baseUrl}`);
           terminal.print(`Blind host       ${host.url} (process ${host.child.pid}, started with the encrypted directory alone)`);
@@ -74,10 +78,10 @@ export function addStartCommand(program: Command): void {
             model,
             question: options.question,
             apiKey: options.apiKey,
-            crossings: recording,
+            wire,
             terminal,
           });
-          recording = null;
+          wire = null;
           if (options.once)
             return { baseUrl: gateway.baseUrl, hostUrl: host.url, model: bundle.name, fingerprint: bundle.fingerprint, ...shown };
           printExample(gateway.baseUrl, bundle.name, options.apiKey, terminal);

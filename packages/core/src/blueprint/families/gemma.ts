@@ -1,6 +1,6 @@
 /**
  * Gemma 2 and 3 (text): norms behind attention and feed-forward write into the stream with a gain, so
- * the stream keeps signed permutations only. Source: literature 4.2 and DESIGN's table of groups.
+ * the stream keeps signed permutations only. Source: docs/reference/groups.md.
  * @module
  */
 import { UnseenError } from "../../errors.ts";
@@ -9,11 +9,12 @@ import { isObject, type ConfigReader } from "../config.ts";
 import { attention, decoderSpaces, ends, gated, norm } from "../decoder.ts";
 import type { Blueprint, Family, Table } from "../family.ts";
 import { readRope, ropeFrom } from "../rope.ts";
+import { readSliding } from "./llama.ts";
 
-function readGemma(config: ConfigReader): Architecture {
+function readGemma(config: ConfigReader, caps: { attention: number | null; final: number | null }): Architecture {
   const hidden = config.count("hidden_size");
   const heads = config.count("num_attention_heads");
-  const headSize = config.count("head_dim", 256);
+  const headSize = config.headSize(256);
   const maximumPositions = config.count("max_position_embeddings");
   config.only("hidden_activation", ["gelu_pytorch_tanh"]);
   config.only("hidden_act", ["gelu_pytorch_tanh"]);
@@ -24,7 +25,7 @@ function readGemma(config: ConfigReader): Architecture {
     vocabulary: config.count("vocab_size"),
     hidden,
     heads,
-    kvHeads: config.count("num_key_value_heads", heads),
+    kvHeads: config.count("num_key_value_heads", 4),
     headSize,
     neurons: config.count("intermediate_size"),
     layers: [],
@@ -35,8 +36,8 @@ function readGemma(config: ConfigReader): Architecture {
     gated: true,
     attentionScale: 1 / Math.sqrt(config.positive("query_pre_attn_scalar", 256)),
     scaleByLayer: false,
-    attentionCap: config.optionalPositive("attn_logit_softcapping"),
-    finalCap: config.optionalPositive("final_logit_softcapping"),
+    attentionCap: config.optionalPositive("attn_logit_softcapping", caps.attention),
+    finalCap: config.optionalPositive("final_logit_softcapping", caps.final),
     embeddingScale: Math.sqrt(hidden),
     learnedPositions: null,
     tied: config.flag("tie_word_embeddings", true),
@@ -46,10 +47,7 @@ function readGemma(config: ConfigReader): Architecture {
 
 /** Which layers slide: `layer_types`, or every layer that is not a multiple of the pattern. */
 function slidingLayers(config: ConfigReader, count: number, pattern: number): boolean[] {
-  const types = config.value("layer_types");
-  return Array.from({ length: count }, (_, index) =>
-    Array.isArray(types) ? types[index] === "sliding_attention" : (index + 1) % pattern !== 0,
-  );
+  return readSliding(config, count) ?? Array.from({ length: count }, (_, index) => (index + 1) % pattern !== 0);
 }
 
 function gemmaTable(architecture: Architecture): Blueprint {
@@ -74,10 +72,10 @@ function gemmaTable(architecture: Architecture): Blueprint {
 export const gemma2: Family = {
   types: ["gemma2"],
   architecture(config) {
-    const common = readGemma(config);
+    const common = readGemma(config, { attention: 50, final: 30 });
     const count = config.members("num_hidden_layers");
     const rope = readRope(config, common.headSize, common.maximumPositions);
-    const window = config.optionalPositive("sliding_window");
+    const window = config.optionalCount("sliding_window", 4096);
     const layers = slidingLayers(config, count, 2).map((sliding): Layer => ({ rope, window: sliding ? window : null, experts: null }));
     return { ...common, layers };
   },
@@ -87,19 +85,19 @@ export const gemma2: Family = {
 export const gemma3: Family = {
   types: ["gemma3_text"],
   architecture(config) {
-    const common = readGemma(config);
+    const common = readGemma(config, { attention: null, final: null });
     const count = config.members("num_hidden_layers");
-    const window = config.optionalPositive("sliding_window");
+    const window = config.optionalCount("sliding_window", 4096);
     const pattern = config.count(["sliding_window_pattern", "_sliding_window_pattern"], 6);
-    const parameters = config.value("rope_parameters");
+    const parameters = config.object("rope_parameters");
     const localTheta = config.positive("rope_local_base_freq", 10000);
     const settings = (kind: "full_attention" | "sliding_attention") => {
-      const own = isObject(parameters) ? parameters[kind] : undefined;
+      const own = parameters?.[kind];
       if (isObject(own)) return ropeFrom(own, common.headSize, common.maximumPositions);
-      if (isObject(parameters)) throw new UnseenError("FAMILY_UNSUPPORTED_VALUE", `rope_parameters has no ${kind}.`);
+      if (parameters) throw new UnseenError("FAMILY_UNSUPPORTED_VALUE", `config.json field rope_parameters has no object ${kind}.`);
       // Before transformers 5: rope_scaling applies to full attention only.
       if (kind === "sliding_attention") return ropeFrom({ rope_theta: localTheta }, common.headSize, common.maximumPositions);
-      return readRope(config, common.headSize, common.maximumPositions, { theta: 1_000_000 });
+      return readRope(config, common.headSize, common.maximumPositions, 1_000_000);
     };
     const full = settings("full_attention");
     const local = settings("sliding_attention");

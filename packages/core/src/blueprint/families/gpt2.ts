@@ -1,7 +1,7 @@
 /**
  * GPT-2: LayerNorm before each block, learned positions, weights stored as (in, out), no rotary
  * positions, so that queries and keys take GL(head size) and the key bias is pure gauge.
- * Source: literature 4.4.
+ * Source: docs/reference/groups.md.
  * @module
  */
 import type { Layer } from "../architecture.ts";
@@ -19,6 +19,7 @@ export const gpt2: Family = {
   architecture(config) {
     const hidden = config.count(["n_embd", "hidden_size"]);
     const heads = config.count(["n_head", "num_attention_heads"]);
+    const headSize = config.headSize(hidden / heads);
     const activation = config.text("activation_function", "gelu_new");
     config.only("activation_function", ["gelu_new", "gelu_pytorch_tanh", "gelu"]);
     config.only("add_cross_attention", [false]);
@@ -30,7 +31,7 @@ export const gpt2: Family = {
       hidden,
       heads,
       kvHeads: heads,
-      headSize: hidden / heads,
+      headSize,
       neurons: config.count("n_inner", 4 * hidden),
       layers: Array.from({ length: config.members(["n_layer", "num_hidden_layers"]) }, () => layer),
       norm: { kind: "layer", epsilon: config.positive("layer_norm_epsilon", 1e-5), gainOffset: 0 },
@@ -38,7 +39,7 @@ export const gpt2: Family = {
       headNorms: false,
       activation: activation === "gelu" ? "gelu" : "gelu-tanh",
       gated: false,
-      attentionScale: config.flag("scale_attn_weights", true) ? 1 / Math.sqrt(hidden / heads) : 1,
+      attentionScale: config.flag("scale_attn_weights", true) ? 1 / Math.sqrt(headSize) : 1,
       scaleByLayer: config.flag("scale_attn_by_inverse_layer_idx", false),
       attentionCap: null,
       finalCap: null,

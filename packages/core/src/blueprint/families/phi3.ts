@@ -1,16 +1,16 @@
 /**
- * Phi-3 and Phi-3.5: a Llama with fused projections and partly rotated heads. Source: literature 4.2.
+ * Phi-3 and Phi-3.5: a Llama with fused projections and partly rotated heads. Source: docs/reference/groups.md.
  * @module
  */
 import { decoderSpaces, ends, fusedAttention, fusedGated, norm } from "../decoder.ts";
 import type { Family, Table } from "../family.ts";
-import { readCommon, readWindows } from "./llama.ts";
+import { readCommon, readUniformWindow } from "./llama.ts";
 
 export const phi3: Family = {
   types: ["phi3"],
   architecture(config) {
-    const common = readCommon(config);
-    return { ...common, layers: readWindows(config, common.layers, true) };
+    const common = readCommon(config, { epsilon: 1e-5 });
+    return { ...common, layers: readUniformWindow(config, common.layers) };
   },
   blueprint(architecture) {
     const spaces = decoderSpaces(architecture, { foldable: true });
