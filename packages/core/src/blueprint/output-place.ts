@@ -144,6 +144,11 @@ export class OutputPlace {
 function removeLeftover(directory: string): boolean {
   if (!lstatSync(directory, { throwIfNoEntry: false })) return false;
   const owner = ownerOf(directory);
+  if (owner === null && isBare(directory)) {
+    // Killed between making it and signing it: nothing in it can be anybody's.
+    rmSync(directory, { recursive: true });
+    return true;
+  }
   if (owner === null) {
     throw new UnseenError("OUTPUT_EXISTS", `${directory} is in the way, and nothing says that an interrupted run left it.`, {
       hint: "Look into it and remove it, or choose another --out.",
@@ -157,6 +162,11 @@ function removeLeftover(directory: string): boolean {
   }
   rmSync(directory, { recursive: true, force: true });
   return true;
+}
+
+/** Whether a directory holds nothing but, at most, a signature that was never finished. */
+function isBare(path: string): boolean {
+  return lstatSync(path).isDirectory() && readdirSync(path).every((name) => name === OWNER_FILE);
 }
 
 function ownerOf(directory: string): number | null {

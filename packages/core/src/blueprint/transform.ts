@@ -23,6 +23,7 @@ import { openModel, type Manifest, type Model } from "./model.ts";
 import { OutputPlace } from "./output-place.ts";
 import { planTransformation, type Plan } from "./plan.ts";
 import { runJobs, weights } from "./pool.ts";
+import { readAhead } from "./read-ahead.ts";
 import { rekeyingOf, type PlacedJob, type WorkerContext } from "./run-job.ts";
 import { vocabularyPermutation, type ModelKey } from "./spaces.ts";
 import { ggufStorage, safetensorsStorage, type Precision, type Storage } from "./storage.ts";
@@ -111,13 +112,25 @@ async function transformModel(options: TransformOptions, fromSecret: Uint8Array 
     for (const literal of [...plan.literals, ...files.literals]) writeLiteral(literal, files, place.directory);
     const placed = placeJobs(plan.jobs, files, place.directory, rekeying);
     const total = placed.reduce((sum, job) => sum + weights(job), 0);
-    await place.whileFlushing(() =>
-      runJobs(placed, context, {
-        threads: options.threads ?? affordableThreads(placed),
-        signal: options.signal,
-        onProgress: options.onProgress && ((done) => options.onProgress?.(done, total)),
-      }),
-    );
+    let share = 0;
+    const sourceBytes = [...model.tensors.values()].reduce((sum, tensor) => sum + tensor.bytes, 0);
+    const finished = new AbortController();
+    const reading = readAhead(model.files, () => share * sourceBytes, finished.signal);
+    try {
+      await place.whileFlushing(() =>
+        runJobs(placed, context, {
+          threads: options.threads ?? affordableThreads(placed),
+          signal: options.signal,
+          onProgress: (done) => {
+            share = done / total;
+            options.onProgress?.(done, total);
+          },
+        }),
+      );
+    } finally {
+      finished.abort();
+      await reading;
+    }
     if (format === "safetensors") await writeConfigs(place.directory, model, plan, ids.encipher, precision);
     if (!form.single && manifest) writeText(join(place.directory, "README.md"), modelCard(manifest, architecture, format));
     // Last, because it is what makes a directory a model.
