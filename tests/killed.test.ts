@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -117,6 +117,25 @@ describe("encrypt, killed", () => {
     assert.equal(onlyObject<{ removedLeftover: boolean }>(next.stdout).removedLeftover, true);
     assert.equal(existsSync(`${output}.partial`), false);
     assert.equal(digestOf(output), digests[""], "and gives the same bytes as if nothing had happened");
+  });
+
+  test("so does one that was killed before it had signed its directory", async () => {
+    const output = at("unsigned");
+    mkdirSync(`${output}.partial`);
+    const next = await runCommand([...encryptInto(output), "--json"], { home });
+    assert.equal(next.code, 0, next.stderr);
+    assert.match(next.stderr, /interrupted run had left/);
+    assert.equal(digestOf(output), digests[""]);
+  });
+
+  test("somebody else's directory of that name is not touched", async () => {
+    const output = at("foreign");
+    mkdirSync(`${output}.partial`);
+    writeFileSync(join(`${output}.partial`, "thesis.txt"), "years of work");
+    const outcome = await runCommand([...encryptInto(output), "--json"], { home });
+    assert.equal(outcome.code, 1);
+    assert.match(outcome.stderr, /^unseen: [^\n]*foreign\.partial is in the way[^\n]*remove it[^\n]*\n$/);
+    assert.equal(readFileSync(join(`${output}.partial`, "thesis.txt"), "utf8"), "years of work");
   });
 
   test("a run beside a living one leaves it alone", async () => {

@@ -88,8 +88,7 @@ export class BlindEngine {
     const failures = results.flatMap((result) => (result.status === "rejected" ? [result.reason as unknown] : []));
     const mismatch = failures.find((error) => UnseenError.isInstance(error) && error.code === "BUNDLE_MISMATCH");
     if (mismatch) throw mismatch;
-    if (failures.length === results.length)
-      throw failures.at(-1) ?? noHost(this.#identity.name);
+    if (failures.length === results.length) throw failures.at(-1) ?? noHost(this.#identity.name);
   }
 
   /**
@@ -101,7 +100,7 @@ export class BlindEngine {
     const enciphered = this.#encipherFixed(request);
     const received: number[] = [];
     const waiting = new RestartPatience();
-    for (let hosts = this.#order(); ; ) {
+    for (let hosts = this.#order(); ;) {
       const host = hosts.shift();
       if (!host) throw noHost(this.#identity.name);
       host.active += 1;
@@ -229,16 +228,18 @@ function ended(request: GenerateRequest, received: readonly number[]): "stop" | 
 /** How long an answer that has begun waits for its hosts. A host that died is usually started again by whoever watches over it. */
 class RestartPatience {
   #deadline: number | null = null;
+  #forgiven = false;
 
   /** Whether to ask all hosts once more after the last one's failure. */
   allows({ code }: UnseenError): boolean {
-    if (code === "HOST_TIMEOUT") return false;
-    // The first time any failure may be a passing one; after that only those of a host on its way back are.
-    if (this.#deadline === null) {
-      this.#deadline = Date.now() + RESTART_PATIENCE;
-      return true;
+    if (code === "HOST_UNREACHABLE" || code === "HOST_LOADING" || code === "ENGINE_CRASHED") {
+      this.#deadline ??= Date.now() + RESTART_PATIENCE;
+      return Date.now() < this.#deadline;
     }
-    return Date.now() < this.#deadline && (code === "HOST_UNREACHABLE" || code === "HOST_LOADING" || code === "ENGINE_CRASHED");
+    // Any other failure may be the last breath of a dying host, once; a host that is simply faulty would go on for ever.
+    if (this.#forgiven || code === "HOST_TIMEOUT") return false;
+    this.#forgiven = true;
+    return true;
   }
 
   /** The answer goes on. */
