@@ -2,7 +2,7 @@
 // Plain JavaScript, so that any Node can read it: older ones hand over to the Node that this package pins.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { createRequire } from "node:module";
+import * as module from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -15,6 +15,8 @@ for (const stream of [process.stdout, process.stderr]) {
 }
 
 if (major >= 24) {
+  // Compiled code is kept between runs, which halves the time to start.
+  module.enableCompileCache();
   const { run } = await import(main);
   process.exitCode = await run(process.argv.slice(2));
 } else {
@@ -33,7 +35,7 @@ if (major >= 24) {
 
 function pinnedNode() {
   try {
-    const file = join(dirname(createRequire(import.meta.url).resolve("node/package.json")), "bin/node");
+    const file = join(dirname(module.createRequire(import.meta.url).resolve("node/package.json")), "bin/node");
     return existsSync(file) ? file : null;
   } catch {
     return null;

@@ -1,10 +1,10 @@
 /**
- * After encrypting: writes what the key owner needs to talk to the model into the keyring directory.
+ * After encrypting or rekeying: writes what the key owner needs to talk to the model into the keyring directory.
  * @module
  */
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { writeBundle, type Bundle } from "@unseen/client/bundle.ts";
+import { bundleDirectory, loadBundle, writeBundle, type Bundle } from "@unseen/client/bundle.ts";
 import type { Home } from "@unseen/client/home.ts";
 import { recordModel, type Key } from "@unseen/client/keyring.ts";
 import { tokenizerFilesFromGguf } from "@unseen/client/tokenizer-from-gguf.ts";
@@ -83,6 +83,29 @@ function generationDefaults(config: JsonObject | null): Bundle["generation"] {
     repetitionPenalty: number("repetition_penalty"),
   };
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
+}
+
+/** The bundle of a rekeyed model, made from that of its former key; null where there was none. */
+export async function moveBundle(
+  home: Home,
+  fingerprint: string,
+  to: Key,
+  changes: { fingerprint: string; name: string | undefined },
+): Promise<Bundle | null> {
+  const old = await loadBundle(home, fingerprint).catch(() => null);
+  if (!old) return null;
+  const created = new Date().toISOString();
+  const bundle = { ...old, fingerprint: changes.fingerprint, keyId: to.id, name: changes.name ?? old.name, created };
+  await writeBundle(home, bundle, await readBundleFiles(home, fingerprint));
+  await recordModel(home, to, { fingerprint: bundle.fingerprint, strength: bundle.strength, name: bundle.name, created });
+  return bundle;
+}
+
+/** Every file of a bundle but `bundle.json`, by name. */
+async function readBundleFiles(home: Home, fingerprint: string): Promise<Record<string, Uint8Array>> {
+  const directory = bundleDirectory(home, fingerprint);
+  const names = (await readdir(directory)).filter((name) => name !== "bundle.json" && !name.startsWith("."));
+  return Object.fromEntries(await Promise.all(names.map(async (name) => [name, await readFile(join(directory, name))] as const)));
 }
 
 /** The last part of a path without its extension: a model's default name. */

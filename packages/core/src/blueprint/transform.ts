@@ -44,6 +44,8 @@ export interface TransformOptions {
   readonly signal?: AbortSignal | undefined;
   /** Called often, with weights done and in all. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  /** Called when all is written but the output has not got its name yet: what must exist beside it, or else neither. */
+  readonly beforeCommit?: ((result: TransformResult) => Promise<void>) | undefined;
 }
 
 /** What a key owner must remember of an encrypted model; the ids are plain. */
@@ -135,10 +137,9 @@ async function transformModel(options: TransformOptions, fromSecret: Uint8Array 
     if (!form.single && manifest) writeText(join(place.directory, "README.md"), modelCard(manifest, architecture, format));
     // Last, because it is what makes a directory a model.
     if (!form.single && manifest) writeText(join(place.directory, "unseen.json"), `${JSON.stringify(manifest, null, 2)}\n`);
-    place.commit();
     const eos = model.metadata ? endOfGenerationIds(model.metadata) : endOfSequenceIds(model.config, model.generationConfig);
     const bos = singleId(model.config, model.generationConfig, "bos_token_id");
-    return {
+    const result: TransformResult = {
       output: place.path,
       manifest,
       contextLength: architecture.maximumPositions,
@@ -149,6 +150,9 @@ async function transformModel(options: TransformOptions, fromSecret: Uint8Array 
       seconds: (performance.now() - started) / 1000,
       removedLeftover: place.removedLeftover,
     };
+    await options.beforeCommit?.(result);
+    place.commit();
+    return result;
   } catch (error) {
     place.discard();
     throw error;

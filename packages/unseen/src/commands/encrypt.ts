@@ -4,17 +4,15 @@
  */
 import { readFile } from "node:fs/promises";
 import { dirname, resolve, sep } from "node:path";
-import { loadBundle, loadBundleTokenizer, writeBundle } from "@unseen/client/bundle.ts";
+import { loadBundle, loadBundleTokenizer, type Bundle } from "@unseen/client/bundle.ts";
 import { resolveHome, type Home } from "@unseen/client/home.ts";
-import { recordModel } from "@unseen/client/keyring.ts";
 import { TextTokenizer } from "@unseen/client/tokenizer.ts";
 import { openModel } from "@unseen/core/blueprint/model.ts";
 import type { Strength } from "@unseen/core/blueprint/spaces.ts";
 import { encryptModel, rekeyModel, type TransformResult } from "@unseen/core/blueprint/transform.ts";
 import { UnseenError } from "@unseen/core/errors.ts";
 import type { Command } from "commander";
-import { bundleModel, nameOf } from "../bundle-model.ts";
-import { readBundleFiles } from "../bundle-files.ts";
+import { bundleModel, moveBundle, nameOf } from "../bundle-model.ts";
 import { addCommand, EXIT_CODE, wholeNumber, type OptionSpecification } from "../command.ts";
 import { keyOption, openKey, openOrMakeKey } from "../keys.ts";
 import { affordableTokens, describeFidelity, measureFidelity, sampleSequences } from "../measure.ts";
@@ -68,6 +66,8 @@ export function addEncryptCommands(program: Command): void {
       if (made) terminal.note(`Made the key ${key.name} (${key.id}). Back it up: unseen key export ${key.name} FILE`);
       const output = options.out ?? `${source.replace(/\.gguf$/, "")}-unseen${source.endsWith(".gguf") ? ".gguf" : ""}`;
       keepApart(output, home);
+      const name = options.name ?? nameOf(source);
+      let bundled: Awaited<ReturnType<typeof bundleModel>> | undefined;
       const result = await withProgress("encrypting", terminal, (run) =>
         encryptModel({
           source,
@@ -75,15 +75,14 @@ export function addEncryptCommands(program: Command): void {
           key: { secret: key.secret, strength: options.strength },
           ...transformFlags(options),
           ...run,
+          // A model whose bundle is missing is a model that nobody can talk to.
+          beforeCommit: async (written) => {
+            bundled = await bundleModel(home, { source, result: written, key, name, tokenizer: options.tokenizer });
+          },
         }),
       );
-      const { bundle, hasTokenizer } = await bundleModel(home, {
-        source,
-        result,
-        key,
-        name: options.name ?? nameOf(source),
-        tokenizer: options.tokenizer,
-      });
+      if (!bundled) throw new UnseenError("INTERNAL", "the model was committed without its bundle.");
+      const { bundle, hasTokenizer } = bundled;
       report(result, terminal);
       terminal.print(
         `Bundle   ${bundle.name} in ${home.bundles}${hasTokenizer ? "" : " (no tokenizer: ids only; give one with --tokenizer)"}`,
@@ -118,6 +117,7 @@ export function addEncryptCommands(program: Command): void {
       if (!before) throw new UnseenError("NOT_ENCRYPTED", `${source} is not an encrypted model.`, { hint: "Use `unseen encrypt`." });
       const output = options.out ?? `${source.replace(/\.gguf$/, "")}-${to.name}${source.endsWith(".gguf") ? ".gguf" : ""}`;
       keepApart(output, home);
+      let bundle: Bundle | null = null;
       const result = await withProgress("rekeying", terminal, (run) =>
         rekeyModel({
           source,
@@ -126,22 +126,17 @@ export function addEncryptCommands(program: Command): void {
           to: { secret: to.secret, strength: before.strength },
           ...transformFlags(options),
           ...run,
+          beforeCommit: async ({ manifest }) => {
+            bundle =
+              manifest && (await moveBundle(home, before.fingerprint, to, { fingerprint: manifest.fingerprint, name: options.name }));
+          },
         }),
       );
       report(result, terminal);
-      const bundle =
-        result.manifest &&
-        (await moveBundle(home, before.fingerprint, { fingerprint: result.manifest.fingerprint, keyId: to.id, name: options.name }));
-      if (bundle) {
-        await recordModel(home, to, {
-          fingerprint: bundle.fingerprint,
-          strength: bundle.strength,
-          name: bundle.name,
-          created: bundle.created,
-        });
-        terminal.print(`Bundle   ${bundle.name} in ${home.bundles}`);
-      } else terminal.note("The keyring has no bundle of this model, so none was made for the new key.");
-      return { ...describe(result), bundle: bundle?.name ?? null, key: to.id };
+      const moved = bundle as Bundle | null;
+      if (moved) terminal.print(`Bundle   ${moved.name} in ${home.bundles}`);
+      else terminal.note("The keyring has no bundle of this model, so none was made for the new key.");
+      return { ...describe(result), bundle: moved?.name ?? null, key: to.id };
     },
   });
 
@@ -250,20 +245,6 @@ function report(result: TransformResult, terminal: Terminal): void {
     `         ${(result.weights / 1e6).toFixed(1)} M weights, ${(result.bytes / 1e6).toFixed(0)} MB in ${result.seconds.toFixed(1)} s, strength ${result.manifest?.strength}`,
   );
   terminal.print(`         fingerprint ${result.manifest?.fingerprint}`);
-}
-
-async function moveBundle(home: Home, fingerprint: string, changes: { fingerprint: string; keyId: string; name: string | undefined }) {
-  const old = await loadBundle(home, fingerprint).catch(() => null);
-  if (!old) return null;
-  const bundle = {
-    ...old,
-    fingerprint: changes.fingerprint,
-    keyId: changes.keyId,
-    name: changes.name ?? old.name,
-    created: new Date().toISOString(),
-  };
-  await writeBundle(home, bundle, await readBundleFiles(home, fingerprint));
-  return bundle;
 }
 
 async function findTokenizer(directory: string, fingerprint: string): Promise<TextTokenizer | null> {

@@ -115,9 +115,10 @@ async function encryptOnce(home: Home, source: string, terminal: Terminal): Prom
     output: directory,
     key: { secret: key.secret, strength: "rotate" },
     onProgress: (done, total) => progress.update(done, total),
+    beforeCommit: async (written) => void (await bundleModel(home, { source, result: written, key, name })),
   });
   progress.end();
-  const { bundle } = await bundleModel(home, { source, result, key, name });
+  const bundle = await loadBundle(home, result.manifest?.fingerprint ?? name);
   terminal.print(`Encrypted model  ${directory} (${(result.bytes / 1e6).toFixed(1)} MB in ${result.seconds.toFixed(1)} s)`);
   const tokenizer = (await openModelFor(home, bundle)).tokenizer;
   const fidelity = await measureFidelity(
