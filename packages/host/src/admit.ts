@@ -7,7 +7,8 @@ import { mkdir, readdir, rm, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { endOfGenerationIds } from "@unseen/core/blueprint/gguf-special-ids.ts";
-import { parseManifest, readJson, type Manifest } from "@unseen/core/blueprint/model.ts";
+import { parseManifest, type Manifest } from "@unseen/core/blueprint/manifest.ts";
+import { readJson } from "@unseen/core/blueprint/model.ts";
 import { openGguf, type GgufValue } from "@unseen/core/checkpoint/gguf.ts";
 import { UnseenError } from "@unseen/core/errors.ts";
 

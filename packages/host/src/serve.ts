@@ -11,7 +11,7 @@ import { admitModel, prepareModel } from "./admit.ts";
 import { createApplication } from "./application.ts";
 import { EngineSupervisor } from "./engine/supervisor.ts";
 import { Metrics } from "./metrics.ts";
-import type { Manifest } from "@unseen/core/blueprint/model.ts";
+import type { Manifest } from "@unseen/core/blueprint/manifest.ts";
 
 const DEFAULT_CONTEXT = 8192; // tokens per sequence, where the model has more
 const BATCH_SIZE = 512; // tokens per decoding step; also how late a cancelled prompt can stop

@@ -9,7 +9,8 @@ import { openFile } from "../checkpoint/open-file.ts";
 import type { TensorLocation } from "../checkpoint/tensor.ts";
 import { UnseenError } from "../errors.ts";
 import type { Architecture } from "./architecture.ts";
-import type { Manifest, Model } from "./model.ts";
+import type { Manifest } from "./manifest.ts";
+import type { Model } from "./model.ts";
 import type { ModelKey } from "./spaces.ts";
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");

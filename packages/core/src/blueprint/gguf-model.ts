@@ -14,7 +14,8 @@ import { endOfGenerationIds, specialId } from "./gguf-special-ids.ts";
 import { yarnMagnitude } from "./gguf-limits.ts";
 import { GgufReader } from "./gguf-reader.ts";
 import { isExtraTensor, ggufRotaryLayout, huggingFaceName, stacksExperts } from "./gguf-names.ts";
-import { parseManifest, type Model } from "./model.ts";
+import { parseManifest } from "./manifest.ts";
+import type { Model } from "./model.ts";
 import { readVector } from "./read-tensor.ts";
 
 /** Most layers, and most experts of a layer: about llama.cpp's own limits (CWE-770). */

@@ -3,7 +3,7 @@
  * @module
  */
 import type { Architecture } from "./architecture.ts";
-import type { Manifest } from "./model.ts";
+import type { Manifest } from "./manifest.ts";
 
 /** The text of the card, Markdown with YAML front matter. */
 export function modelCard(manifest: Manifest, architecture: Architecture, format: "safetensors" | "gguf"): string {

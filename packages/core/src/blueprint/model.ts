@@ -9,8 +9,9 @@ import { openGguf, type GgufValue } from "../checkpoint/gguf.ts";
 import { openSafetensors } from "../checkpoint/safetensors.ts";
 import type { TensorLocation } from "../checkpoint/tensor.ts";
 import { UnseenError } from "../errors.ts";
-import { isObject, MAXIMUM_DIMENSION, type JsonObject } from "./config.ts";
+import { isObject, type JsonObject } from "./config.ts";
 import { readGgufModel } from "./gguf-model.ts";
+import { parseManifest, type Manifest } from "./manifest.ts";
 import type { RotaryLayout } from "./spaces.ts";
 
 /** Largest JSON file beside a model that is read (CWE-770). */
@@ -39,17 +40,6 @@ export interface Model {
   /** safetensors `__metadata__`. */
   readonly annotations: Readonly<Record<string, string>>;
   readonly manifest: Manifest | null;
-}
-
-/** What an encrypted model says about itself in public. */
-export interface Manifest {
-  readonly scheme: "unseen-ee";
-  readonly version: 1;
-  /** 32 hexadecimal digits; names this encryption of this model. */
-  readonly fingerprint: string;
-  readonly strength: "permute" | "rotate";
-  readonly family: string;
-  readonly vocabularySize: number;
 }
 
 /** Opens a Hugging Face directory, a safetensors file's directory or a GGUF file. Reads headers only. Throws `CHECKPOINT_*`, `FAMILY_*`. */
@@ -106,27 +96,4 @@ export async function readJson(file: string): Promise<JsonObject | null> {
   }
   if (!isObject(parsed as JsonObject)) throw new UnseenError("CHECKPOINT_MALFORMED", `${basename(file)} must hold a JSON object.`);
   return parsed as JsonObject;
-}
-
-/** Checks an `unseen.json`; null for null. Throws `CHECKPOINT_MALFORMED`. */
-export function parseManifest(value: JsonObject | null): Manifest | null {
-  if (!value) return null;
-  const { scheme, version, fingerprint, strength, family, vocabularySize } = value;
-  const valid =
-    scheme === "unseen-ee" &&
-    version === 1 &&
-    typeof fingerprint === "string" &&
-    /^[0-9a-f]{32}$/.test(fingerprint) &&
-    (strength === "permute" || strength === "rotate") &&
-    typeof family === "string" &&
-    typeof vocabularySize === "number" &&
-    Number.isSafeInteger(vocabularySize) &&
-    vocabularySize > 0 &&
-    vocabularySize <= MAXIMUM_DIMENSION;
-  if (!valid) {
-    throw new UnseenError("CHECKPOINT_MALFORMED", "unseen.json is not a manifest of this version.", {
-      hint: "Encrypt the model again with this version of Unseen.",
-    });
-  }
-  return { scheme, version, fingerprint, strength, family, vocabularySize };
 }
