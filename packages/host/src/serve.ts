@@ -41,7 +41,7 @@ export interface HostOptions {
   readonly contextSize?: number | undefined;
   /** Sequences that may wait for a slot, default 64. */
   readonly maximumQueue?: number | undefined;
-  /** Number format of the key-value cache; default: F32 for F32 models, else F16. */
+  /** Number format of the key-value cache; default: F32 for F32 and F16 models, else F16. F16 halves its memory. */
   readonly cacheFormat?: "f16" | "f32" | undefined;
   /** Admits a model that is not encrypted. */
   readonly plain?: boolean | undefined;

@@ -10,6 +10,9 @@
 import { LlamaLogLevel, getLlama } from "node-llama-cpp";
 import type { LoadCommand } from "./protocol.ts";
 
+/** ggml's F32 and F16: weights precise enough that a half-precision cache would be what tells answers apart. */
+const EXACT_TENSOR_TYPES: ReadonlySet<number> = new Set([0, 1]);
+
 /** A chain of samplers with a random state: one per running sequence. */
 export interface NativeSampler {
   applyConfig(configuration: {
@@ -84,7 +87,8 @@ export async function openNative(load: LoadCommand): Promise<NativeEngine> {
   });
   try {
     const model = await llama.loadModel({ modelPath: load.file, gpuLayers: 0, useMmap: true });
-    const single = load.cacheFormat === "f32" || (load.cacheFormat === "auto" && model.fileInsights.dominantTensorType === 0);
+    const single =
+      load.cacheFormat === "f32" || (load.cacheFormat === "auto" && EXACT_TENSOR_TYPES.has(model.fileInsights.dominantTensorType ?? -1));
     const context = await model.createContext({
       contextSize: load.contextLength,
       sequences: load.sequences,

@@ -21,6 +21,7 @@ interface ServeFlags {
   readonly threads: number;
   readonly sequences: number;
   readonly context?: number;
+  readonly cache?: "f16" | "f32";
   readonly queue?: number;
   readonly plain?: boolean;
 }
@@ -49,13 +50,18 @@ export function addServeCommands(program: Command): void {
       },
       { flags: "--sequences <count>", description: "answers that run at once", fallback: "4", parse: wholeNumber(1, 256) },
       { flags: "--context <tokens>", description: "tokens per sequence", parse: wholeNumber(16) },
+      {
+        flags: "--cache <format>",
+        description: "number format of the key-value cache (default: f32 for f32 and f16 models, else f16)",
+        choices: ["f16", "f32"],
+      },
       { flags: "--queue <count>", description: "requests that may wait", parse: wholeNumber(1, 100_000) },
       { flags: "--plain", description: "also serve a model that is not encrypted", env: "UNSEEN_HOST_PLAIN" },
     ],
     async run({ options, values, terminal }) {
       // Loaded here, because the engine's native library is large and the other commands do without it.
       const { closeOnSignals, startHost } = await import("@unseen/host/serve.ts");
-      const { context, queue, ...rest } = options;
+      const { context, queue, cache, ...rest } = options;
       const host = await startHost({
         model: values[0] as string,
         ...rest,
@@ -64,6 +70,7 @@ export function addServeCommands(program: Command): void {
         sequences: Number(options.sequences),
         contextSize: context,
         maximumQueue: queue,
+        cacheFormat: cache,
         log: (line) => terminal.note(line),
       });
       announceExposure(options.hostname, options.apiKey, terminal);
