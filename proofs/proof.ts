@@ -68,14 +68,16 @@ export async function testsShow(claim: string, files: readonly string[]): Promis
   return { claim, figure, bar: "all", holds: failed === 0 && passed > 0, counts };
 }
 
+/** What a finding says in one word; a figure without a bar is a measurement, and holds nothing. */
+export function verdict({ bar, holds }: Pick<Finding, "bar" | "holds">): string {
+  if (holds === null) return "not run";
+  if (!holds) return "FAILS";
+  return bar === "-" ? "measured" : "holds";
+}
+
 /** A table for a terminal. */
 export function formatTable(findings: readonly Finding[]): string {
-  const rows = findings.map(({ claim, figure, bar, holds }) => [
-    holds === null ? "not run" : holds ? "holds" : "FAILS",
-    claim,
-    figure,
-    bar,
-  ]);
+  const rows = findings.map(({ claim, figure, bar, holds }) => [verdict({ bar, holds }), claim, figure, bar]);
   const header = ["", "claim", "figure", "bar"];
   const width = header.map((title, column) => Math.max(title.length, ...rows.map((row) => (row[column] as string).length)));
   return [header, ...rows]

@@ -2,7 +2,7 @@
  * `npm run prove -- [NAME...] [--json]`: measures what the project promises and exits with 1 if a promise does not hold.
  * @module
  */
-import { formatTable, type Finding, type Proof } from "./proof.ts";
+import { formatTable, verdict, type Finding, type Proof } from "./proof.ts";
 
 /** Every proof, loaded when asked for. */
 const proofs: Readonly<Record<string, () => Promise<Proof>>> = {
@@ -28,7 +28,7 @@ for (const name of names.length > 0 ? names : Object.keys(proofs)) {
   try {
     for await (const { claim, figure, bar, holds } of proof.run(note, part)) {
       findings.push({ claim, figure, bar, holds });
-      note(`${holds === null ? "not run" : holds ? "holds" : "FAILS"}: ${claim}: ${figure}`);
+      note(`${verdict({ bar, holds })}: ${claim}: ${figure}`);
     }
   } catch (error) {
     // A measurement that breaks off is no proof, and what was measured before stays worth seeing.
