@@ -338,6 +338,33 @@ law("LayerNorm commutes with rotations that fix ones", (random, n) => {
   assertClose(layerNorm(map(rotation, x)), map(rotation, layerNorm(x)), "LN(xR) = LN(x)R");
 });
 
+law("LayerNorm with a gain and a bias commutes with permutations and one sign for all", (random, n) => {
+  const order = Monomial.permutation(random, n);
+  const sign = random.sign();
+  const element = order.compose(new Monomial(Monomial.identity(n).order, new Float64Array(n).fill(sign)));
+  const gain = vectorOf(random, n);
+  const bias = vectorOf(random, n);
+  const x = vectorOf(random, n);
+  const normed = (y: Float64Array, g: Float64Array, b: Float64Array): Float64Array => layerNorm(y).map((value, i) => value * g[i]! + b[i]!);
+  assertClose(normed(map(element, x), map(order, gain), map(element, bias)), map(element, normed(x, gain, bias)), "post-norm stream");
+  // Behind GELU the stream has lost its sign; gain and bias put it back.
+  assertClose(normed(map(order, x), map(element, gain), map(element, bias)), map(element, normed(x, gain, bias)), "masked head");
+});
+
+law("tanh commutes with signed permutations", (random, n) => {
+  const element = Monomial.signed(random, n);
+  const x = vectorOf(random, n);
+  assertClose(map(element, x).map(Math.tanh), map(element, x.map(Math.tanh)), "tanh");
+});
+
+law("a bias on the keys changes no share of attention without positions in the scores", (random, n) => {
+  const q = vectorOf(random, n);
+  const bias = vectorOf(random, n);
+  const keys = Array.from({ length: 5 }, () => vectorOf(random, n));
+  const shares = (rows: Float64Array[]): Float64Array => Float64Array.from(softmax(rows.map((row) => dot(q, row))));
+  assertClose(shares(keys.map((row) => row.map((value, i) => value + bias[i]!))), shares(keys), "softmax");
+});
+
 law("SwiGLU: permutations of the neurons, any scale on up, its inverse on down", (random, n) => {
   const up = Monomial.scaled(random, n, { signs: true });
   const gate = up.unsigned();

@@ -1,0 +1,63 @@
+/**
+ * Every operator that the tracer can follow, by `domain:name`; ONNX's own without a domain.
+ * @module
+ */
+import type { Operator } from "../operator.ts";
+import { attentions } from "./attention.ts";
+import { contraction } from "./contraction.ts";
+import { convolutions } from "./convolution.ts";
+import { elementwise } from "./elementwise.ts";
+import { layout } from "./layout.ts";
+import { normalisations } from "./normalisation.ts";
+import { quantisation } from "./quantisation.ts";
+import { reductions } from "./reduction.ts";
+import { selection } from "./selection.ts";
+
+const OPERATORS: ReadonlyMap<string, Operator> = new Map(
+  Object.entries({
+    ...elementwise,
+    ...contraction,
+    ...layout,
+    ...convolutions,
+    ...reductions,
+    ...normalisations,
+    ...attentions,
+    ...quantisation,
+    ...selection,
+  }),
+);
+
+/** Operators that may read token ids without giving their numbers away: they move them, look rows up, or compare with a constant. */
+const READS_IDS = new Set([
+  ...[
+    "Identity",
+    "Reshape",
+    "Flatten",
+    "Squeeze",
+    "Unsqueeze",
+    "Transpose",
+    "Slice",
+    "Split",
+    "Gather",
+    "Expand",
+    "Cast",
+    "Equal",
+    "ArgMax",
+  ],
+  ...["Shape", "Size"],
+]);
+
+/** The description of an operator, or null. */
+export function operatorOf(domain: string, name: string): Operator | null {
+  return OPERATORS.get(domain === "" || domain === "ai.onnx" ? name : `${domain}:${name}`) ?? null;
+}
+
+/** Whether an operator may be given token ids. */
+export function readsIds(domain: string, name: string): boolean {
+  return (domain === "" || domain === "ai.onnx") && READS_IDS.has(name);
+}
+
+/** The names of all operators that are followed, sorted. */
+export function operatorNames(): readonly string[] {
+  return [...OPERATORS.keys()].toSorted();
+}
