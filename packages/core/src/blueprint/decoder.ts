@@ -5,8 +5,9 @@
  * @module
  */
 import type { Architecture, Layer } from "./architecture.ts";
-import type { Row, Table } from "./family.ts";
+import type { DecoderBlueprint, Row, Table } from "./family.ts";
 import { concat, free, gain, offset, read, write, type Axis, type Space } from "./space.ts";
+import { vocabularySpace } from "./spaces.ts";
 
 /** The spaces of one decoder layer. */
 export interface LayerSpaces {
@@ -35,7 +36,7 @@ export function decoderSpaces(a: Architecture, options: { foldable: boolean }): 
   const permuted = (id: string, size: number): Space => ({ id, size, group: { kind: "permutation" } });
   const scaled = (of: string, size: number): Space => ({ id: `${of}.scaled`, size, group: { kind: "scaled", of } });
   return {
-    vocabulary: permuted("vocabulary", a.vocabulary),
+    vocabulary: vocabularySpace(a.vocabulary),
     stream: { id: "stream", size: a.hidden, group: { kind: "stream", norm: a.norm.kind, foldable: options.foldable } },
     fixed: (size) => ({ id: "fixed", size, group: { kind: "fixed" } }),
     layer(index) {
@@ -46,7 +47,8 @@ export function decoderSpaces(a: Architecture, options: { foldable: boolean }): 
         group: {
           kind: "heads",
           role,
-          layer: index,
+          layer: `layer.${index}`,
+          order: `layer.${index}.heads`,
           heads: a.heads,
           kvHeads: a.kvHeads,
           headSize: a.headSize,
@@ -71,6 +73,14 @@ export function decoderSpaces(a: Architecture, options: { foldable: boolean }): 
       };
     },
   };
+}
+
+/** A decoder's blueprint from its table: what goes in and comes out is the vocabulary. */
+export function decoderBlueprint(
+  { vocabulary }: DecoderSpaces,
+  parts: Omit<DecoderBlueprint, "kind" | "vocabulary" | "outputs">,
+): DecoderBlueprint {
+  return { kind: "decoder", vocabulary, outputs: [{ name: "logits", space: vocabulary }], ...parts };
 }
 
 /** A weight and the bias that some checkpoints add. Biases lie on the axis that the weight writes. */

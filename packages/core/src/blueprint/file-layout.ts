@@ -5,15 +5,16 @@
 import { join } from "node:path";
 import { encode, formatBytes } from "../checkpoint/format.ts";
 import { layoutGguf, type GgufValue } from "../checkpoint/gguf.ts";
+import { openFile } from "../checkpoint/open-file.ts";
 import { layoutSafetensors } from "../checkpoint/safetensors.ts";
 import { writeAt } from "../checkpoint/writer.ts";
 import { UnseenError } from "../errors.ts";
-import type { Blueprint } from "./family.ts";
+import type { DecoderBlueprint } from "./family.ts";
 import { extraTensors, ggufMetadata, placeholderVocabulary, sealGgufMetadata, statedFormat } from "./gguf-metadata.ts";
 import { endOfSequenceIds, singleId } from "./identifiers.ts";
 import type { Manifest } from "./manifest.ts";
 import type { Model } from "./model.ts";
-import type { Job, Literal, Plan } from "./plan.ts";
+import type { Copy, Job, Literal, Plan } from "./plan.ts";
 import { readVector } from "./read-tensor.ts";
 import { rewriteOf, type PlacedJob } from "./run-job.ts";
 import type { Rekeying } from "./spaces.ts";
@@ -33,7 +34,7 @@ export function layoutAsSafetensors(plan: Plan, manifest: Manifest | null): File
     format: "pt", // the only one that transformers takes; the source's could say anything
     ...(manifest ? { "unseen.scheme": manifest.scheme, "unseen.fingerprint": manifest.fingerprint } : {}),
   };
-  const layout = layoutSafetensors(plan.outputs, { metadata: annotations });
+  const layout = layoutSafetensors([...plan.outputs, ...plan.copies], { metadata: annotations });
   const index = layout.index && { name: "model.safetensors.index.json", header: Buffer.from(`${JSON.stringify(layout.index, null, 2)}\n`) };
   const files = index ? [...layout.files, { ...index, bytes: index.header.length }] : layout.files;
   return { files, locations: layout.locations, literals: [] };
@@ -43,7 +44,7 @@ export function layoutAsSafetensors(plan: Plan, manifest: Manifest | null): File
 export function layoutAsGguf(
   plan: Plan,
   model: Model,
-  blueprint: Blueprint,
+  blueprint: DecoderBlueprint,
   manifest: Manifest | null,
   encipher: (id: number) => number,
   name: string,
@@ -66,7 +67,7 @@ export function layoutAsGguf(
   };
 }
 
-function ggufFromConfig(model: Model, blueprint: Blueprint, encipher: (id: number) => number): Map<string, GgufValue> {
+function ggufFromConfig(model: Model, blueprint: DecoderBlueprint, encipher: (id: number) => number): Map<string, GgufValue> {
   const single = (field: string): number | null => {
     const id = singleId(model.config, model.generationConfig, field);
     return id === null ? null : encipher(id);
@@ -106,6 +107,19 @@ export function writeLiteral(literal: Literal, layout: FileLayout, directory: st
   const bytes = new Uint8Array(formatBytes(format, 1, literal.values.length));
   encode(format, literal.values, bytes);
   writeAt(location.file, location.offset + offset, bytes);
+}
+
+/** Copies a tensor that no key acts on. Throws `CHECKPOINT_TRUNCATED`, `DISK_FULL`. */
+export function writeCopy(copy: Copy, layout: FileLayout, directory: string): void {
+  const location = locate(layout, directory, copy.name);
+  const bytes = new Uint8Array(copy.source.bytes);
+  const file = openFile(copy.source.file);
+  try {
+    file.read(copy.source.offset, bytes);
+  } finally {
+    file.close();
+  }
+  writeAt(location.file, location.offset, bytes);
 }
 
 /** Ranges of about this many weights are dealt to workers. */

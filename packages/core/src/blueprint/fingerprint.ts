@@ -8,7 +8,6 @@ import { deriveBytes } from "../algebra/random.ts";
 import { openFile } from "../checkpoint/open-file.ts";
 import type { TensorLocation } from "../checkpoint/tensor.ts";
 import { UnseenError } from "../errors.ts";
-import type { Architecture } from "./architecture.ts";
 import type { Manifest } from "./manifest.ts";
 import type { Model } from "./model.ts";
 import type { ModelKey } from "./spaces.ts";
@@ -28,7 +27,7 @@ export function fingerprintOf(key: ModelKey, model: Model, form: Readonly<Record
   const digest = createHash("sha256").update(JSON.stringify([model.format, model.config, form]));
   for (const tensor of model.tensors.values()) sampleTensor(tensor, digest);
   const name = hex(deriveBytes(key.secret, `fingerprint/${key.strength}/${digest.digest("hex")}`, 8));
-  return name + check(key.secret, name);
+  return checkedName(key.secret, name);
 }
 
 function sampleTensor({ name, format, shape, file, offset, bytes }: TensorLocation, digest: ReturnType<typeof createHash>): void {
@@ -46,6 +45,11 @@ function sampleTensor({ name, format, shape, file, offset, bytes }: TensorLocati
   }
 }
 
+/** A name with a check that only the key can make. */
+export function checkedName(secret: Uint8Array, name: string): string {
+  return name + check(secret, name);
+}
+
 /** Throws `KEY_WRONG` unless the model was encrypted under the key. */
 export function requireKey(manifest: Manifest, secret: Uint8Array): void {
   const name = manifest.fingerprint.slice(0, 16);
@@ -56,7 +60,7 @@ export function requireKey(manifest: Manifest, secret: Uint8Array): void {
 }
 
 /** Throws `CHECKPOINT_MALFORMED` unless manifest and model agree about the number of token ids, which decides the key's permutation. */
-export function requireVocabulary(manifest: Manifest, architecture: Architecture): void {
+export function requireVocabulary(manifest: Manifest, architecture: { readonly vocabulary: number }): void {
   if (manifest.vocabularySize === architecture.vocabulary) return;
   throw new UnseenError(
     "CHECKPOINT_MALFORMED",

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { GgufValue } from "../checkpoint/gguf.ts";
 import type { JsonObject } from "./config.ts";
-import { blueprintOf } from "./families/index.ts";
+import { decoderOf } from "./families/index.ts";
 import { extraTensors, ggufMetadata, placeholderVocabulary, sealGgufMetadata } from "./gguf-metadata.ts";
 import { endOfGenerationIds } from "./gguf-special-ids.ts";
 
@@ -44,7 +44,7 @@ const MOE: JsonObject = {
 };
 
 function metadataOf(config: JsonObject): ReadonlyMap<string, GgufValue> {
-  return ggufMetadata(config, blueprintOf(config).architecture, { name: "tiny" });
+  return ggufMetadata(config, decoderOf(config).architecture, { name: "tiny" });
 }
 
 test("windows that llama.cpp does not know cut the context; those it knows are written", () => {
@@ -74,7 +74,7 @@ test("long and short rotary factors leave the context in which llama.cpp takes t
   assert.equal(metadataOf(config(8)).get("phi3.context_length")?.value, 64);
   assert.equal(metadataOf(config(2)).get("phi3.context_length")?.value, 256);
   assert.deepEqual(
-    extraTensors(blueprintOf(config(8)).architecture).map(({ name, values }) => [name, ...values]),
+    extraTensors(decoderOf(config(8)).architecture).map(({ name, values }) => [name, ...values]),
     [
       ["rope_factors_long.weight", 1, 1, 2, 8],
       ["rope_factors_short.weight", 1, 1, 2, 2],
@@ -95,7 +95,7 @@ test("llama3 scaling leaves short waves, stretches long ones and blends between"
       original_max_position_embeddings: 64,
     },
   };
-  const [factors] = extraTensors(blueprintOf(config).architecture);
+  const [factors] = extraTensors(decoderOf(config).architecture);
   assert.equal(factors?.name, "rope_freqs.weight");
   assert.deepEqual(factors.shape, [8]);
   // Wavelengths 2*pi*10000^(i/8): 6.3, 19.9, 62.8, 198.7, ...; the bounds are 16 and 64.
@@ -103,7 +103,7 @@ test("llama3 scaling leaves short waves, stretches long ones and blends between"
   assert.ok((factors.values[1] as number) > 1 && (factors.values[1] as number) < 2);
   assert.ok((factors.values[2] as number) > 7 && (factors.values[2] as number) < 8);
   assert.deepEqual(factors.values.slice(3), Float64Array.of(8, 8, 8, 8, 8));
-  assert.deepEqual(extraTensors(blueprintOf(LLAMA).architecture), []);
+  assert.deepEqual(extraTensors(decoderOf(LLAMA).architecture), []);
 });
 
 const YARN = { rope_type: "yarn", rope_theta: 10000, factor: 4, original_max_position_embeddings: 64 };

@@ -10,7 +10,7 @@ import { openSafetensors } from "../checkpoint/safetensors.ts";
 import type { TensorLocation } from "../checkpoint/tensor.ts";
 import type { Architecture, Rope } from "./architecture.ts";
 import { UnseenError } from "../errors.ts";
-import { blueprintOf } from "./families/index.ts";
+import { decoderOf } from "./families/index.ts";
 import { exactContextLength } from "./gguf-limits.ts";
 import { extraTensors } from "./gguf-metadata.ts";
 import { readGgufModel } from "./gguf-model.ts";
@@ -63,7 +63,7 @@ for (const family of [
     const model = readGgufModel(path, await openGguf(path));
     assert.deepEqual(model.config["eos_token_id"], [2, 7]);
     assert.equal(model.config["bos_token_id"], 1);
-    const blueprint = blueprintOf(model.config);
+    const blueprint = decoderOf(model.config);
     assert.deepEqual(blueprint.architecture, asGgufSays(architecture));
 
     const { tensors } = await openSafetensors(plain);
@@ -97,7 +97,7 @@ for (const [file, layers] of [
   test(`${file} has every tensor of its family in its shape`, needs(file), async () => {
     const path = sharedPath(file) as string;
     const model = readGgufModel(path, await openGguf(path));
-    const { architecture, tensors, head } = blueprintOf(model.config);
+    const { architecture, tensors, head } = decoderOf(model.config);
     assert.equal(model.rotaryLayout, "interleaved");
     assert.equal(model.manifest, null);
     if (layers !== null) assert.equal(architecture.layers.length, layers);
@@ -153,7 +153,7 @@ const u32 = (value: number): GgufValue => ({ type: "u32", value });
 
 test("a plain header is read with llama.cpp's defaults", () => {
   const { config, manifest } = readGgufModel("/tiny.gguf", header({}));
-  const { architecture } = blueprintOf(config);
+  const { architecture } = decoderOf(config);
   assert.equal(architecture.kvHeads, 2);
   assert.equal(architecture.headSize, 8);
   assert.equal(architecture.norm.epsilon, 1e-5, "a 32-bit float must come back as the decimal it was");
@@ -165,7 +165,7 @@ test("a plain header is read with llama.cpp's defaults", () => {
 test("scalings are read as llama.cpp computes them", () => {
   const text = (value: string): GgufValue => ({ type: "string", value });
   const scaling = (changes: Record<string, GgufValue>): Rope["scaling"] | undefined =>
-    blueprintOf(readGgufModel("/tiny.gguf", header(changes)).config).architecture.layers[0]?.rope?.scaling;
+    decoderOf(readGgufModel("/tiny.gguf", header(changes)).config).architecture.layers[0]?.rope?.scaling;
   assert.deepEqual(scaling({ "llama.rope.scaling.factor": { type: "f32", value: 4 } }), { type: "linear", factor: 4 });
   assert.equal(scaling({ "llama.rope.scaling.type": text("none"), "llama.rope.scaling.factor": { type: "f32", value: 4 } }), null);
   const yarn = scaling({
@@ -252,7 +252,7 @@ test("whatever the metadata holds, the answer is a model or a typed error", () =
   fc.assert(
     fc.property(fc.dictionary(fc.constantFrom(...keys), value, { maxKeys: 4 }), (changes) => {
       try {
-        blueprintOf(readGgufModel("/tiny.gguf", header(changes)).config);
+        decoderOf(readGgufModel("/tiny.gguf", header(changes)).config);
       } catch (error) {
         if (!UnseenError.isInstance(error)) throw error;
       }

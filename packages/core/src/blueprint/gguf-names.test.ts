@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { needs, sharedPath } from "../../../../tests/shared.ts";
-import { blueprintOf } from "./families/index.ts";
+import { decoderOf } from "./families/index.ts";
 import { ggufArchitecture, ggufPlace, huggingFaceName } from "./gguf-names.ts";
 import { readConfigFile } from "./plain-gguf.fixture.ts";
 
@@ -9,7 +9,7 @@ for (const family of ["llama3", "mistral", "mixtral", "phi3", "qwen2", "qwen3", 
   const source = `data/models/families/${family}`;
   test(`${family}: every tensor that must be there has a place of its own, and the place leads back`, needs(source), () => {
     const config = readConfigFile(sharedPath(source) as string);
-    const { tensors, head, architecture: a } = blueprintOf(config);
+    const { tensors, head, architecture: a } = decoderOf(config);
     const architecture = ggufArchitecture(a.family);
     const places = new Set<string>();
     for (const [name, row] of Object.entries(tensors)) {

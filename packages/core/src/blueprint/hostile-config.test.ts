@@ -12,7 +12,7 @@ import { forward } from "../reference/forward.ts";
 import { compareLogits, compareModels } from "../reference/verify.ts";
 import type { Architecture } from "./architecture.ts";
 import type { Json, JsonObject } from "./config.ts";
-import { blueprintOf } from "./families/index.ts";
+import { decoderOf } from "./families/index.ts";
 import { openModel } from "./model.ts";
 import { encryptModel, rekeyModel } from "./transform.ts";
 import { SIZES, writeVariant } from "./variant.fixture.ts";
@@ -23,7 +23,7 @@ const secret = new Uint8Array(32).fill(9);
 
 const llama: JsonObject = { model_type: "llama", ...SIZES, rms_norm_eps: 1e-5, rope_theta: 10000 };
 const moe = { num_experts: 4, num_experts_per_tok: 2, moe_intermediate_size: 24 };
-const read = (changes: JsonObject): Architecture => blueprintOf({ ...llama, ...changes }).architecture;
+const read = (changes: JsonObject): Architecture => decoderOf({ ...llama, ...changes }).architecture;
 const infinity = JSON.parse("1e999") as number;
 
 describe("a value that no model has", () => {
@@ -135,7 +135,7 @@ describe("a value that no model has", () => {
 
 test("a field that is left out has the value of transformers' configuration class", () => {
   const without = (family: string, ...fields: string[]): Architecture =>
-    blueprintOf(
+    decoderOf(
       Object.fromEntries(
         Object.entries({
           ...llama,

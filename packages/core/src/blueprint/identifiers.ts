@@ -4,7 +4,7 @@
  * @module
  */
 import { UnseenError } from "../errors.ts";
-import type { Json, JsonObject } from "./config.ts";
+import { isObject, type Json, type JsonObject } from "./config.ts";
 
 /** Fields of `config.json` and `generation_config.json` that hold ids, beside everything named `*_token_id(s)`. */
 const ID_FIELDS = new Set([
@@ -67,10 +67,19 @@ function holdsIds(field: string): boolean {
  */
 export function sealConfig(config: JsonObject, encipher: (id: number) => number, changes: JsonObject): JsonObject {
   const kept = Object.entries(config).filter(([field]) => !PRIVATE_FIELDS.has(field));
-  return {
-    ...Object.fromEntries(kept.map(([field, value]) => [field, holdsIds(field) ? mapIds(value, encipher, field) : value])),
-    ...changes,
-  };
+  return { ...Object.fromEntries(kept.map(([field, value]) => [field, sealField(field, value, encipher)])), ...changes };
+}
+
+function sealField(field: string, value: Json, encipher: (id: number) => number): Json {
+  if (holdsIds(field)) return mapIds(value, encipher, field);
+  // Each tower of a model with several has its own configuration.
+  return field.endsWith("_config") && isObject(value) ? sealConfig(value, encipher, {}) : value;
+}
+
+/** Class names that say nothing, for a configuration to publish: loaders count them. */
+export function neutralLabels(classes: number): JsonObject {
+  const names = Array.from({ length: classes }, (_, index) => [String(index), `LABEL_${index}`] as const);
+  return { id2label: Object.fromEntries(names), label2id: Object.fromEntries(names.map(([index, name]) => [name, Number(index)])) };
 }
 
 /** A `generation_config.json` that is safe to upload. Throws `TOKEN_OUT_OF_RANGE`. */

@@ -13,6 +13,8 @@ export interface Manifest {
   readonly fingerprint: string;
   readonly strength: "permute" | "rotate";
   readonly family: string;
+  /** Token ids; 0 for a model that takes none. */
+  /** 0 for a model without token ids. */
   readonly vocabularySize: number;
 }
 
@@ -29,7 +31,7 @@ export function parseManifest(value: JsonObject | null): Manifest | null {
     typeof family === "string" &&
     typeof vocabularySize === "number" &&
     Number.isSafeInteger(vocabularySize) &&
-    vocabularySize > 0 &&
+    vocabularySize >= 0 &&
     vocabularySize <= MAXIMUM_DIMENSION;
   if (!valid) {
     throw new UnseenError("CHECKPOINT_MALFORMED", "unseen.json is not a manifest of this version.", {

@@ -36,16 +36,19 @@ export class OutputPlace {
   /** Whether an interrupted run's leftover was removed. */
   readonly removedLeftover: boolean;
   readonly #singleFile: string | null;
+  readonly #besides: readonly string[];
 
   /**
    * @param path the final directory, or file if `singleFile` names it
    * @param singleFile for output that is one file: its name inside `directory` until it is moved out
+   * @param besides names of files that belong beside it, which get their names before it does
    * @throws UnseenError `OUTPUT_EXISTS`, `PERMISSION_DENIED`, `DISK_FULL`
    */
-  constructor(path: string, singleFile: string | null = null) {
+  constructor(path: string, singleFile: string | null = null, besides: readonly string[] = []) {
     this.path = resolve(path);
     this.directory = `${this.path}.partial`;
     this.#singleFile = singleFile;
+    this.#besides = besides;
     try {
       this.#requireFree();
       this.removedLeftover = removeLeftover(this.directory);
@@ -65,8 +68,10 @@ export class OutputPlace {
 
   /** A link that leads nowhere is in the way too: a rename would replace it. */
   #requireFree(): void {
-    if (!lstatSync(this.path, { throwIfNoEntry: false })) return;
-    throw new UnseenError("OUTPUT_EXISTS", `${this.path} already exists.`, { hint: "Choose another --out or remove it first." });
+    for (const path of [this.path, ...this.#besides.map((name) => join(dirname(this.path), name))]) {
+      if (lstatSync(path, { throwIfNoEntry: false }))
+        throw new UnseenError("OUTPUT_EXISTS", `${path} already exists.`, { hint: "Choose another --out or remove it first." });
+    }
   }
 
   /** Fails early where `bytes` will not fit. Throws `DISK_FULL`. */
@@ -123,6 +128,7 @@ export class OutputPlace {
         rmSync(join(this.directory, OWNER_FILE), { force: true });
         renameSync(this.directory, this.path);
       } else {
+        for (const name of this.#besides) renameSync(join(this.directory, name), join(dirname(this.path), name));
         renameSync(join(this.directory, this.#singleFile), this.path);
         rmSync(this.directory, { recursive: true });
       }

@@ -10,7 +10,7 @@ import { openSafetensors } from "../checkpoint/safetensors.ts";
 import type { TensorLocation } from "../checkpoint/tensor.ts";
 import type { Architecture } from "./architecture.ts";
 import type { JsonObject } from "./config.ts";
-import { blueprintOf } from "./families/index.ts";
+import { decoderOf } from "./families/index.ts";
 import { extraTensors, ggufMetadata, placeholderVocabulary } from "./gguf-metadata.ts";
 import { ggufArchitecture, ggufPlace, ggufRotaryLayout } from "./gguf-names.ts";
 
@@ -65,7 +65,7 @@ export function rearrange(name: string, tensor: Values, a: Architecture, directi
 /** Writes the model in `directory` to `file`, ids as they are. */
 export async function writePlainGguf(directory: string, file: string, eos: readonly number[] = []): Promise<Converted> {
   const config = readConfigFile(directory);
-  const { architecture: a } = blueprintOf(config);
+  const { architecture: a } = decoderOf(config);
   const architecture = ggufArchitecture(a.family);
   const metadata = ggufMetadata(config, a, { name: "plain", format: "F32" });
   for (const [key, value] of placeholderVocabulary(a.vocabulary, { eos, bos: 1, pad: null })) metadata.set(key, value);

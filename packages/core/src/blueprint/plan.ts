@@ -5,12 +5,12 @@
  */
 import { Monomial } from "../algebra/monomial.ts";
 import { formatBytes } from "../checkpoint/format.ts";
-import type { FloatFormat, TensorLocation } from "../checkpoint/tensor.ts";
+import type { FloatFormat, Format, TensorLocation } from "../checkpoint/tensor.ts";
 import { UnseenError } from "../errors.ts";
 import type { Blueprint, Row } from "./family.ts";
 import type { Model } from "./model.ts";
 import { floatFormat, readVector } from "./read-tensor.ts";
-import { axisParts, axisSize, gain, offset, type Axis, type Space, type SpaceAxis } from "./space.ts";
+import { axisParts, axisSize, gain, offset, read, type Axis, type Space, type SpaceAxis } from "./space.ts";
 import type { Rekeying } from "./spaces.ts";
 import type { OutputTensor, Storage } from "./storage.ts";
 
@@ -63,16 +63,42 @@ export interface Literal {
   readonly target: Place;
 }
 
+/** A tensor that no key acts on: a buffer of whole numbers. */
+export interface Copy {
+  readonly name: string;
+  readonly format: Format;
+  readonly shape: readonly number[];
+  readonly source: TensorLocation;
+}
+
+/** What folding took from a norm whose output leaves the model, in the source's coordinates, and the number that stands in its bias now. */
+export interface FoldedNorm {
+  readonly gain: Float64Array;
+  readonly bias: Float64Array;
+  readonly offset: number;
+}
+
 export interface Plan {
   readonly outputs: readonly OutputTensor[];
   readonly jobs: readonly Job[];
   readonly literals: readonly Literal[];
+  readonly copies: readonly Copy[];
+  /** By the norm's name. */
+  readonly folded: ReadonlyMap<string, FoldedNorm>;
+  /** Names of the table's tensors that the model has. */
+  readonly present: ReadonlySet<string>;
   /** Whether embedding and head are still one tensor in the output. */
   readonly tied: boolean;
 }
 
 /** Buffers that old exporters saved beside the weights; recomputed by every loader. */
 const INERT = [/\.rotary_emb\.inv_freq$/, /\.attn\.(masked_)?bias$/];
+
+/** Buffers of an encoder that old exporters saved and old loaders want back: they number positions and token types. */
+const COPIED = [/(^|\.)embeddings\.(position_ids|token_type_ids)$/];
+
+/** Largest buffer that is copied, which happens in one piece (CWE-770). */
+const MAXIMUM_COPY_BYTES = 16 << 20;
 
 export interface PlanOptions {
   readonly model: Model;
@@ -91,9 +117,10 @@ export function planTransformation(options: PlanOptions): Plan {
   const { model, blueprint, storage, rekeying } = options;
   const { architecture } = blueprint;
   const named = nameTensors(model, blueprint);
-  const foldable =
-    options.fold && Object.values(blueprint.tensors).some((row) => row.axes.some((axis) => axisParts(axis).some(isFoldable)));
-  const untie = architecture.tied && foldable;
+  const folds = (axis: SpaceAxis): boolean => options.fold && isFoldable(axis);
+  const decoder = blueprint.kind === "decoder" ? blueprint : null;
+  const tied = decoder?.architecture.tied ?? false;
+  const untie = tied && Object.values(blueprint.tensors).some((row) => row.axes.some((axis) => axisParts(axis).some(folds)));
   const jobs: Job[] = [];
   const literals: Literal[] = [];
   const outputs = new Map<string, OutputTensor>();
@@ -103,14 +130,16 @@ export function planTransformation(options: PlanOptions): Plan {
     const places = row.expert ? rekeying.places(row.expert.space, row.expert.index) : null;
     const inputName = row.expert && places ? row.expert.name(places.before) : tableName;
     const outputName = row.expert && places ? row.expert.name(places.after) : tableName;
-    const isTiedHead = architecture.tied && tableName === blueprint.head;
-    const source = named.get(isTiedHead ? blueprint.embedding : inputName);
+    const isTiedHead = decoder !== null && tied && tableName === decoder.head;
+    const source = named.get(isTiedHead ? decoder.embedding : inputName);
     used.add(inputName);
-    return { tableName, row, outputName, isTiedHead, source };
+    const kept = blueprint.kind === "encoder" && source ? blueprint.outputName(source.name) : outputName;
+    return { tableName, row, outputName: kept, isTiedHead, source };
   });
   // In the order of the source file, so that a disk is read forwards.
   entries.sort((a, b) => rank(a) - rank(b));
   const gains = new GainReader(named, model.storedGainOffset);
+  const present = new Set<string>();
 
   for (const { row, outputName, isTiedHead, source, tableName } of entries) {
     if (isTiedHead && !untie) continue;
@@ -120,8 +149,10 @@ export function planTransformation(options: PlanOptions): Plan {
         hint: "Download the checkpoint again; if it is complete, its configuration names the wrong family.",
       });
     }
+    present.add(tableName);
     planTensor(row, outputName, source);
   }
+  const copies = planCopies();
   const unknown = [...named.keys()].filter((name) => !used.has(name) && !INERT.some((pattern) => pattern.test(name)));
   if (unknown.length > 0) {
     throw new UnseenError(
@@ -132,15 +163,44 @@ export function planTransformation(options: PlanOptions): Plan {
       },
     );
   }
-  return { outputs: [...outputs.values()], jobs, literals, tied: architecture.tied && !untie };
+  return { outputs: [...outputs.values()], jobs, literals, copies, folded: foldedNorms(), present, tied: tied && !untie };
+
+  function planCopies(): Copy[] {
+    const copied = [...named].filter(
+      ([name, { bytes }]) =>
+        blueprint.kind === "encoder" && COPIED.some((pattern) => pattern.test(name)) && !used.has(name) && bytes <= MAXIMUM_COPY_BYTES,
+    );
+    return copied.map(([name, source]) => {
+      used.add(name);
+      return { name: source.name, format: source.format, shape: source.shape, source };
+    });
+  }
+
+  function foldedNorms(): Map<string, FoldedNorm> {
+    const norms = new Map<string, FoldedNorm>();
+    for (const { after, space } of blueprint.outputs) {
+      if (after === undefined || !folds(read(space, after))) continue;
+      const { gain: values, shift } = gains.fold(after, space);
+      norms.set(after, { gain: values, bias: shift ?? new Float64Array(space.size), offset: offsetOf(space)[0] as number });
+    }
+    return norms;
+  }
+
+  /** The norm's bias after folding: all ones, from which the readers' folded rows recover the bias (Fold.shift). The group keeps
+   * their direction; its one sign shows where a permuted model is rekeyed to a rotated one or back. */
+  function offsetOf(space: Space): Float64Array {
+    const ones = new Float64Array(space.size).fill(1);
+    rekeying.of(space)?.apply(ones, 1);
+    return ones.map(Math.sign);
+  }
 
   function planTensor(row: Row, outputName: string, source: TensorLocation): void {
     const storedSwapped = row.conv1d === true && model.transposedConv1d;
     const writtenSwapped = row.conv1d === true && storage.transposedConv1d;
     const swap = (axes: Row["axes"], swapped: boolean): readonly Axis[] => (swapped ? axes.toReversed() : axes);
-    checkShape(source, swap(row.axes, storedSwapped));
+    checkShape(source, swap(row.axes, storedSwapped), row.shape);
     const axes = swap(row.axes, writtenSwapped);
-    const shape = axes.map(axisSize);
+    const shape = row.shape ?? axes.map(axisSize);
     const format = floatFormat(source);
     const place = storage.place(outputName, shape, format);
     const output = outputs.get(place.output.name);
@@ -171,21 +231,14 @@ export function planTransformation(options: PlanOptions): Plan {
     const [first] = axisParts(axis) as [SpaceAxis];
     if (first.use === "gain") {
       const shift = model.storedGainOffset - storage.gainOffset;
-      if (foldable && isStream(first))
-        return void literals.push({ values: new Float64Array(first.space.size).fill(1 - storage.gainOffset), target });
+      if (folds(first)) return void literals.push({ values: new Float64Array(first.space.size).fill(1 - storage.gainOffset), target });
       const values = gains.stored(source);
       const element = rekeying.of(first.space);
       // Signs do not touch a gain: it multiplies a vector that carries them already.
       const moved = element instanceof Monomial ? apply(element.unsigned(), values) : values;
       return void literals.push({ values: moved.map((value) => value + shift), target });
     }
-    if (first.use === "offset" && foldable) {
-      // All ones, from which the readers' folded rows recover the bias: see Fold.shift in rewrite.ts. The group keeps
-      // their direction; its one sign shows where a permuted model is rekeyed to a rotated one or back.
-      const ones = new Float64Array(first.space.size).fill(1);
-      rekeying.of(first.space)?.apply(ones, 1);
-      return void literals.push({ values: ones.map(Math.sign), target });
-    }
+    if (first.use === "offset" && folds(first)) return void literals.push({ values: offsetOf(first.space), target });
     jobs.push({
       source: { name: source.name, file: source.file, offset: source.offset, format, transposed: false },
       rows: 1,
@@ -199,12 +252,11 @@ export function planTransformation(options: PlanOptions): Plan {
   function planAxis(axis: Axis): AxisPlan {
     const parts = axisParts(axis);
     const first = parts[0] as SpaceAxis;
-    const fold = foldable && first.use === "read" && first.after !== undefined ? gains.fold(first.after, first.space) : null;
+    const fold = first.use === "read" && first.after !== undefined && folds(first) ? gains.fold(first.after, first.space) : null;
     return {
-      parts: parts.map(({ space, use }) => ({ space, use: use === "read" ? "read" : use === "free" && foldable ? "free" : "write" })),
+      parts: parts.map(({ space, use }) => ({ space, use: use === "read" ? "read" : use === "free" && options.fold ? "free" : "write" })),
       fold,
-      centre:
-        foldable && first.use === "write" && isStream(first) && first.space.group.kind === "stream" && first.space.group.norm === "layer",
+      centre: first.use === "write" && folds(first) && first.space.group.kind === "stream" && first.space.group.norm === "layer",
       interleave: storage.interleavesRotary && model.rotaryLayout === "half" && parts.some(({ space }) => isRotary(space)),
     };
   }
@@ -214,10 +266,6 @@ export function planTransformation(options: PlanOptions): Plan {
     const file = model.files.indexOf(entry.source.file);
     return entry.isTiedHead ? Number.MAX_SAFE_INTEGER - 1 : file * 2 ** 42 + entry.source.offset;
   }
-}
-
-function isStream(axis: SpaceAxis): boolean {
-  return axis.space.group.kind === "stream";
 }
 
 function isFoldable(axis: SpaceAxis): boolean {
@@ -234,12 +282,12 @@ function isRotary(space: Space): boolean {
 export function checkShapes(model: Model, blueprint: Blueprint): void {
   for (const [name, tensor] of nameTensors(model, blueprint)) {
     const row = Object.hasOwn(blueprint.tensors, name) ? blueprint.tensors[name] : undefined;
-    if (row) checkShape(tensor, row.conv1d && model.transposedConv1d ? row.axes.toReversed() : row.axes);
+    if (row) checkShape(tensor, row.conv1d && model.transposedConv1d ? row.axes.toReversed() : row.axes, row.shape);
   }
 }
 
-function checkShape(tensor: TensorLocation, axes: readonly Axis[]): void {
-  const expected = axes.map(axisSize);
+function checkShape(tensor: TensorLocation, axes: readonly Axis[], shape?: readonly number[]): void {
+  const expected = shape ?? axes.map(axisSize);
   if (expected.length === tensor.shape.length && expected.every((size, index) => size === tensor.shape[index])) return;
   throw new UnseenError(
     "CHECKPOINT_WRONG_SHAPE",

@@ -6,22 +6,30 @@
  * and a written axis transforms by T, a read one by T^-T.
  * @module
  */
+import type { Recipe } from "./recipe.ts";
 
 /** The largest group that leaves every operation on a space exact (see docs/reference/groups.md). */
 export type Group =
   /** Nothing can be transformed: positions, a head's norm gains. */
   | { readonly kind: "fixed" }
-  /** Token ids, experts, neurons of GELU, SiLU and their gates. */
-  | { readonly kind: "permutation" }
+  /** Token ids, experts, neurons of GELU, SiLU and their gates. Members in `fixed` keep their place: ids that an engine knows by number. */
+  | { readonly kind: "permutation"; readonly fixed?: readonly number[] }
   /** The linear factor of a gated unit: the permutation of `of`, times any non-zero scale. */
   | { readonly kind: "scaled"; readonly of: string }
   /** The hidden stream. `orthogonal` where all gains can be folded into readers. */
   | { readonly kind: "stream"; readonly norm: "rms" | "layer"; readonly foldable: boolean }
+  /** Any other space: its elements, written down as recipes. */
+  | { readonly kind: "recipe"; readonly permute: Recipe; readonly rotate: Recipe }
+  /** One coordinate for each query head, in the order that the layers' heads have. */
+  | { readonly kind: "head-order"; readonly heads: number; readonly kvHeads: number }
   /** What a layer's attention heads hold; the four roles share head order and per-head maps. */
   | {
       readonly kind: "heads";
       readonly role: "queries" | "keys" | "values" | "attended";
-      readonly layer: number;
+      /** Names the layer in key derivation: "layer.3". */
+      readonly layer: string;
+      /** Names the order of its heads: "layer.3.heads", or one name for layers that have to share an order. */
+      readonly order: string;
       readonly heads: number;
       readonly kvHeads: number;
       readonly headSize: number;

@@ -9,6 +9,7 @@ import { Monomial } from "../algebra/monomial.ts";
 import { fixingOnes, structuredOrthogonal } from "../algebra/orthogonal.ts";
 import { deriveBytes, deriveRandom } from "../algebra/random.ts";
 import { Rotary } from "../algebra/rotary.ts";
+import { elementOf } from "./recipe.ts";
 import type { Group, Space } from "./space.ts";
 
 /**
@@ -27,13 +28,26 @@ export interface ModelKey {
 export type RotaryLayout = "half" | "interleaved";
 
 /**
+ * The space of a model's token ids.
+ *
+ * @param size rows of the embedding table, which may exceed the tokenizer's vocabulary
+ * @param fixed ids that keep their number. They have a name of their own, so that a client which does not know of them
+ *   deciphers nothing at all instead of almost everything.
+ */
+export function vocabularySpace(size: number, fixed: readonly number[] = []): Space {
+  if (fixed.length === 0) return { id: "vocabulary", size, group: { kind: "permutation" } };
+  return { id: `vocabulary.fixing.${fixed.join(".")}`, size, group: { kind: "permutation", fixed } };
+}
+
+/**
  * The cipher id of every plain id: `cipher = permutation[plain]`.
  *
  * @param secret the 32-byte key
- * @param size rows of the embedding table, which may exceed the tokenizer's vocabulary
+ * @param vocabulary the space of the ids, or its size where no id is fixed
  */
-export function vocabularyPermutation(secret: Uint8Array, size: number): Uint32Array {
-  return Monomial.permutation(deriveRandom(secret, "vocabulary"), size).target();
+export function vocabularyPermutation(secret: Uint8Array, vocabulary: number | Space): Uint32Array {
+  const { id, size, group } = typeof vocabulary === "number" ? vocabularySpace(vocabulary) : vocabulary;
+  return drawPermutation(deriveRandom(secret, id), size, group.kind === "permutation" ? group.fixed : []).target();
 }
 
 /** A key's public name, 16 hexadecimal digits; says nothing about the secret. */
@@ -77,7 +91,11 @@ export class Elements {
     const rotate = strength === "rotate";
     switch (group.kind) {
       case "permutation":
-        return Monomial.permutation(deriveRandom(secret, space.id), space.size);
+        return drawPermutation(deriveRandom(secret, space.id), space.size, group.fixed);
+      case "recipe":
+        return elementOf(rotate ? group.rotate : group.permute, secret) ?? Monomial.identity(space.size);
+      case "head-order":
+        return new Monomial(headOrders(deriveRandom(secret, space.id), group.kvHeads, group.heads / group.kvHeads).heads);
       case "scaled": {
         const permutation = Monomial.permutation(deriveRandom(secret, group.of), space.size);
         const random = deriveRandom(secret, space.id);
@@ -100,8 +118,8 @@ export class Elements {
   }
 
   #heads(group: Group & { kind: "heads" }): Element {
-    const { layer, heads, kvHeads, role } = group;
-    const orders = headOrders(deriveRandom(this.#key.secret, `layer.${layer}.heads`), kvHeads, heads / kvHeads);
+    const { heads, kvHeads, role } = group;
+    const orders = headOrders(deriveRandom(this.#key.secret, group.order), kvHeads, heads / kvHeads);
     const perKvHead = role === "keys" || role === "values";
     const order = perKvHead ? orders.kv : orders.heads;
     const maps = Array.from({ length: kvHeads }, (_, head) => this.#head(group, head));
@@ -114,10 +132,10 @@ export class Elements {
     const { layer, headSize, rotaryDimensions, role, normed } = group;
     const rotate = this.#key.strength === "rotate";
     if (role === "values" || role === "attended") {
-      const random = deriveRandom(this.#key.secret, `layer.${layer}.values.${head}`);
+      const random = deriveRandom(this.#key.secret, `${layer}.values.${head}`);
       return rotate ? wellConditioned(random, headSize) : Monomial.signed(random, headSize);
     }
-    const random = deriveRandom(this.#key.secret, `layer.${layer}.rotary.${head}`);
+    const random = deriveRandom(this.#key.secret, `${layer}.rotary.${head}`);
     const rotary = { layout: this.#layout, rotaryDimensions, rest: normed ? null : this.#unrotated(group, head) };
     let queries: Element;
     if (normed) queries = rotaryDimensions > 0 ? Rotary.signs(random, headSize, rotary) : Monomial.signs(random, headSize);
@@ -130,7 +148,7 @@ export class Elements {
   #unrotated({ layer, headSize, rotaryDimensions }: Group & { kind: "heads" }, head: number): Element | null {
     const size = headSize - rotaryDimensions;
     if (rotaryDimensions === 0 || size === 0) return null;
-    const random = deriveRandom(this.#key.secret, `layer.${layer}.unrotated.${head}`);
+    const random = deriveRandom(this.#key.secret, `${layer}.unrotated.${head}`);
     return this.#key.strength === "rotate" ? wellConditioned(random, size) : Monomial.signed(random, size);
   }
 }
@@ -160,6 +178,19 @@ export class Rekeying {
     };
     return { before: place(this.#from), after: place(this.#to) };
   }
+}
+
+/** A uniform permutation among those that leave the members in `fixed` where they are. */
+function drawPermutation(random: ReturnType<typeof deriveRandom>, size: number, fixed: readonly number[] = []): Monomial {
+  const drawn = Monomial.permutation(random, size);
+  if (fixed.length === 0) return drawn;
+  const order = Uint32Array.from(drawn.order);
+  for (const member of fixed) {
+    // Exchanged with whatever took its place: every permutation that fixes the member comes from equally many others.
+    order[order.indexOf(member)] = order[member] as number;
+    order[member] = member;
+  }
+  return new Monomial(order);
 }
 
 function scales(random: ReturnType<typeof deriveRandom>, size: number): Monomial {

@@ -2,31 +2,34 @@
  * Encrypts, rekeys and converts models: one streaming pass from files to files.
  * @module
  */
-import { writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { basename, join, resolve, sep } from "node:path";
+import { basename, dirname, join, resolve, sep } from "node:path";
 import { formatBytes } from "../checkpoint/format.ts";
 import { createFiles } from "../checkpoint/writer.ts";
 import { UnseenError, explainSystemError } from "../errors.ts";
-import type { Architecture } from "./architecture.ts";
+import type { JsonObject } from "./config.ts";
 import { readExactly } from "./exact-json.ts";
-import type { Blueprint } from "./family.ts";
-import { blueprintOf } from "./families/index.ts";
-import { layoutAsGguf, layoutAsSafetensors, placeJobs, writeLiteral } from "./file-layout.ts";
+import type { Blueprint, EncoderBlueprint } from "./family.ts";
+import { blueprintOf, decoderOf } from "./families/index.ts";
+import { layoutAsGguf, layoutAsSafetensors, placeJobs, writeCopy, writeLiteral } from "./file-layout.ts";
 import { fingerprintOf, requireKey, requireVocabulary } from "./fingerprint.ts";
 import { checkLlamaCpp } from "./gguf-limits.ts";
 import { ggufArchitecture } from "./gguf-names.ts";
 import { endOfGenerationIds } from "./gguf-special-ids.ts";
-import { endOfSequenceIds, sealConfig, sealGenerationConfig, singleId } from "./identifiers.ts";
+import { endOfSequenceIds, neutralLabels, sealConfig, sealGenerationConfig, singleId } from "./identifiers.ts";
 import { modelCard } from "./model-card.ts";
 import type { Manifest } from "./manifest.ts";
 import { openModel, type Model } from "./model.ts";
+import { modelOutputs, type ModelOutput } from "./output.ts";
 import { OutputPlace } from "./output-place.ts";
 import { planTransformation, type Plan } from "./plan.ts";
 import { runJobs, weights } from "./pool.ts";
 import { readAhead } from "./read-ahead.ts";
 import { rekeyingOf, type PlacedJob, type WorkerContext } from "./run-job.ts";
-import { vocabularyPermutation, type ModelKey } from "./spaces.ts";
+import { sentenceFiles } from "./sentence-files.ts";
+import type { Space } from "./space.ts";
+import { Elements, vocabularyPermutation, type ModelKey } from "./spaces.ts";
 import { ggufStorage, safetensorsStorage, type Precision, type Storage } from "./storage.ts";
 
 export interface TransformOptions {
@@ -57,6 +60,12 @@ export interface TransformResult {
   readonly contextLength: number;
   readonly eosIds: readonly number[];
   readonly bosId: number | null;
+  /** Of the token ids: `vocabularyPermutation(secret, vocabulary)` enciphers them. null for a model that takes none. */
+  readonly vocabulary: Space | null;
+  /** What the client deciphers, with `decipherOutput`. */
+  readonly outputs: readonly ModelOutput[];
+  /** Names of the classes by index, which the output does not hold; null without. */
+  readonly labels: readonly string[] | null;
   readonly weights: number;
   readonly bytes: number;
   readonly seconds: number;
@@ -76,9 +85,15 @@ export function encryptModel(options: TransformOptions & { key: ModelKey }): Pro
   return transformModel(options, null, options.key);
 }
 
-/** Turns a model of key `from` into one of key `to` without its plaintext ever existing. Throws `KEY_WRONG` as well. */
-export function rekeyModel(options: TransformOptions & { from: Uint8Array; to: ModelKey }): Promise<TransformResult> {
-  return transformModel(options, options.from, options.to);
+/**
+ * Turns a model of key `from` into one of key `to` without its plaintext ever existing. Throws `KEY_WRONG` as well.
+ *
+ * `outputs` are those of the model's bundle. Without them the result lacks outputs that leave a norm (`OutputNorm`).
+ */
+export function rekeyModel(
+  options: TransformOptions & { from: Uint8Array; to: ModelKey; outputs?: readonly ModelOutput[] | undefined },
+): Promise<TransformResult> {
+  return transformModel(options, options.from, options.to, options.outputs ?? null);
 }
 
 /** Writes another file format of a model as it is; needs no key, so a host can do it. */
@@ -86,20 +101,30 @@ export function convertModel(options: TransformOptions): Promise<TransformResult
   return transformModel(options, null, null);
 }
 
-async function transformModel(options: TransformOptions, fromSecret: Uint8Array | null, to: ModelKey | null): Promise<TransformResult> {
+async function transformModel(
+  options: TransformOptions,
+  fromSecret: Uint8Array | null,
+  to: ModelKey | null,
+  formerOutputs: readonly ModelOutput[] | null = null,
+): Promise<TransformResult> {
   const started = performance.now();
   const model = await openModel(options.source);
   const blueprint = blueprintOf(model.config);
   const { architecture } = blueprint;
-  const from = requireOrigin(model, architecture, fromSecret, to);
+  const from = requireOrigin(model, blueprint, fromSecret, to);
   const form = outputForm(options, model);
   const context: WorkerContext = { from, to, layout: model.rotaryLayout };
   const rekeying = rekeyingOf(context);
-  if (form.format === "gguf" && model.format !== "gguf") checkLlamaCpp(ggufArchitecture(architecture.family), model.config, architecture);
-  const storage = storageOf(form, model, architecture);
+  if (form.format === "gguf" && model.format !== "gguf") {
+    const decoder = decoderOf(model.config).architecture;
+    checkLlamaCpp(ggufArchitecture(decoder.family), model.config, decoder);
+  }
+  const storage = storageOf(form, model);
   const fold = to?.strength === "rotate" || from?.strength === "rotate";
   const plan = planTransformation({ model, blueprint, storage, rekeying, fold });
-  const ids = idMaps(architecture.vocabulary, from, to);
+  const ids = idMaps(blueprint.vocabulary, from, to);
+  if (blueprint.kind === "encoder") requireNewEnd(blueprint, ids.encipher);
+  const besides = blueprint.kind === "encoder" && form.format === "safetensors" ? await sentenceFiles(model.path) : null;
   const { format, precision, quantize } = form;
   const manifest = to ? makeManifest(model, blueprint, to, { tied: plan.tied, format, precision, quantize }) : model.manifest;
 
@@ -107,12 +132,13 @@ async function transformModel(options: TransformOptions, fromSecret: Uint8Array 
   try {
     const files =
       format === "gguf"
-        ? layoutAsGguf(plan, model, blueprint, manifest, ids.encipher, form.single ?? "model.gguf")
+        ? layoutAsGguf(plan, model, decoderOf(model.config), manifest, ids.encipher, form.single ?? "model.gguf")
         : layoutAsSafetensors(plan, manifest);
     const bytes = files.files.reduce((sum, file) => sum + file.bytes, 0);
     place.reserve(bytes);
     createFiles(place.directory, files.files);
     for (const literal of [...plan.literals, ...files.literals]) writeLiteral(literal, files, place.directory);
+    for (const copy of plan.copies) writeCopy(copy, files, place.directory);
     const placed = placeJobs(plan.jobs, files, place.directory, rekeying);
     const total = placed.reduce((sum, job) => sum + weights(job), 0);
     let share = 0;
@@ -134,8 +160,9 @@ async function transformModel(options: TransformOptions, fromSecret: Uint8Array 
       finished.abort();
       await reading;
     }
-    if (format === "safetensors") await writeConfigs(place.directory, model, plan, ids.encipher, precision);
-    if (!form.single && manifest) writeText(join(place.directory, "README.md"), modelCard(manifest, architecture, format));
+    if (format === "safetensors") await writeConfigs(place.directory, { model, blueprint, plan, encipher: ids.encipher, precision });
+    for (const [name, content] of besides ?? []) writeBeside(place.directory, name, content);
+    if (!form.single && manifest) writeText(join(place.directory, "README.md"), modelCard(manifest, blueprint, format));
     // Last, because it is what makes a directory a model.
     if (!form.single && manifest) writeText(join(place.directory, "unseen.json"), `${JSON.stringify(manifest, null, 2)}\n`);
     const eos = model.metadata ? endOfGenerationIds(model.metadata) : endOfSequenceIds(model.config, model.generationConfig);
@@ -146,6 +173,9 @@ async function transformModel(options: TransformOptions, fromSecret: Uint8Array 
       contextLength: architecture.maximumPositions,
       eosIds: eos.map(ids.decipher),
       bosId: bos === null ? null : ids.decipher(bos),
+      vocabulary: blueprint.vocabulary,
+      outputs: modelOutputs(blueprint.outputs, plan, from && new Elements(from, model.rotaryLayout), formerOutputs),
+      labels: blueprint.kind === "encoder" ? blueprint.architecture.labels : null,
       weights: total,
       bytes,
       seconds: (performance.now() - started) / 1000,
@@ -191,14 +221,15 @@ function outputForm(options: TransformOptions, model: Model): OutputForm {
   return { path, single, format, precision, quantize: options.quantize ?? null };
 }
 
-function storageOf({ format, precision, quantize }: OutputForm, model: Model, { family, layers }: Architecture): Storage {
+function storageOf({ format, precision, quantize }: OutputForm, model: Model): Storage {
   if (format === "safetensors") return safetensorsStorage(model.storedGainOffset, precision);
+  const { family, layers } = decoderOf(model.config).architecture;
   const experts = layers.find((layer) => layer.experts)?.experts?.count ?? 0;
   return ggufStorage(ggufArchitecture(family), experts, quantize ? "Q8_0" : precision);
 }
 
 /** The key that the model is under now, checked; null for a plain model or a conversion. */
-function requireOrigin(model: Model, architecture: Architecture, fromSecret: Uint8Array | null, to: ModelKey | null): ModelKey | null {
+function requireOrigin(model: Model, { architecture }: Blueprint, fromSecret: Uint8Array | null, to: ModelKey | null): ModelKey | null {
   if (fromSecret === null) {
     if (model.manifest && to) {
       throw new UnseenError("USAGE", `${model.path} is encrypted already.`, { hint: "`unseen rekey` moves it to another key." });
@@ -224,10 +255,15 @@ function makeManifest(model: Model, blueprint: Blueprint, to: ModelKey, form: Pa
 }
 
 /** `encipher`: ids as the source spells them to ids as the output spells them; `decipher`: to plain ones. */
-function idMaps(size: number, from: ModelKey | null, to: ModelKey | null): Record<"encipher" | "decipher", (id: number) => number> {
-  const forward = to && vocabularyPermutation(to.secret, size);
+function idMaps(
+  vocabulary: Space | null,
+  from: ModelKey | null,
+  to: ModelKey | null,
+): Record<"encipher" | "decipher", (id: number) => number> {
+  const size = vocabulary?.size ?? 0;
+  const forward = to && vocabulary && vocabularyPermutation(to.secret, vocabulary);
   const backward = from && new Uint32Array(size);
-  if (from && backward) vocabularyPermutation(from.secret, size).forEach((cipher, plain) => (backward[cipher] = plain));
+  if (from && backward && vocabulary) vocabularyPermutation(from.secret, vocabulary).forEach((cipher, plain) => (backward[cipher] = plain));
   const decipher = (id: number): number => {
     if (!Number.isSafeInteger(id) || id < 0 || id >= size) {
       throw new UnseenError("TOKEN_OUT_OF_RANGE", `the configuration names token id ${id}, but the vocabulary has ${size} entries.`, {
@@ -240,22 +276,44 @@ function idMaps(size: number, from: ModelKey | null, to: ModelKey | null): Recor
   return { encipher, decipher };
 }
 
+/** `eos_token_id` by which `transformers` recognises an old CLIP configuration. */
+const CLIP_LEGACY_END = 2;
+
 const DTYPE_NAMES: Readonly<Record<Precision, string>> = { F32: "float32", F16: "float16", BF16: "bfloat16" };
 
-async function writeConfigs(
-  directory: string,
-  model: Model,
-  plan: Plan,
-  encipher: (id: number) => number,
-  precision: Precision | null,
-): Promise<void> {
+/** CLIP with the id 2 for the end of a text means another rule; a key that moves the end there would invoke it. Throws `KEY_INVALID`. */
+function requireNewEnd({ architecture }: EncoderBlueprint, encipher: (id: number) => number): void {
+  if (architecture.endOfText === null || encipher(architecture.endOfText) !== CLIP_LEGACY_END) return;
+  throw new UnseenError(
+    "KEY_INVALID",
+    `this key gives the token that ends a text the id ${CLIP_LEGACY_END}, which CLIP reads differently.`,
+    {
+      hint: "Use another key: `unseen key new NAME`. It happens to one key in as many as the vocabulary has ids.",
+    },
+  );
+}
+
+interface Configured {
+  readonly model: Model;
+  readonly blueprint: Blueprint;
+  readonly plan: Plan;
+  readonly encipher: (id: number) => number;
+  readonly precision: Precision | null;
+}
+
+async function writeConfigs(directory: string, { model, blueprint, plan, encipher, precision }: Configured): Promise<void> {
   const config = (await readExactly(join(model.path, "config.json"))) ?? model.config;
   const write = (name: string, value: object): void => writeText(join(directory, name), `${JSON.stringify(value, null, 2)}\n`);
   const dtype = precision
     ? { dtype: DTYPE_NAMES[precision], ...("torch_dtype" in config ? { torch_dtype: DTYPE_NAMES[precision] } : {}) }
     : {};
+  const generation = await readExactly(join(model.path, "generation_config.json"));
+  if (blueprint.kind === "encoder") {
+    write("config.json", sealConfig(blueprint.prepare?.(config) ?? config, encipher, { ...publicClasses(blueprint), ...dtype }));
+    if (generation) write("generation_config.json", sealGenerationConfig(generation, encipher));
+    return;
+  }
   write("config.json", sealConfig(config, encipher, { tie_word_embeddings: plan.tied, ...dtype }));
-  const generation = (await readExactly(join(model.path, "generation_config.json"))) ?? {};
   // Engines without a tokenizer take the stop ids from here alone.
   const eos = endOfSequenceIds(model.config, model.generationConfig);
   write(
@@ -265,6 +323,20 @@ async function writeConfigs(
       encipher,
     ),
   );
+}
+
+function publicClasses({ architecture }: EncoderBlueprint): JsonObject {
+  return architecture.classes > 0 ? neutralLabels(architecture.classes) : {};
+}
+
+function writeBeside(directory: string, name: string, content: unknown): void {
+  const file = join(directory, name);
+  try {
+    mkdirSync(dirname(file), { recursive: true });
+  } catch (error) {
+    throw explainSystemError(error, file);
+  }
+  writeText(file, `${JSON.stringify(content, null, 2)}\n`);
 }
 
 function writeText(file: string, text: string): void {

@@ -3,11 +3,15 @@
  * @module
  */
 import type { Architecture } from "../blueprint/architecture.ts";
+import type { EncoderActivation } from "../blueprint/encoder.ts";
 
-/** GELU's tanh form (1606.08415), its exact form, and SiLU. */
-export const activations: Readonly<Record<Architecture["activation"], (x: number) => number>> = {
+/** GELU's forms (1606.08415): exact, by tanh and by a sigmoid; and what else families use. */
+export const activations: Readonly<Record<Architecture["activation"] | EncoderActivation, (x: number) => number>> = {
   silu: (x) => x / (1 + Math.exp(-x)),
   gelu: (x) => 0.5 * x * (1 + erf(x / Math.SQRT2)),
+  "quick-gelu": (x) => x / (1 + Math.exp(-1.702 * x)),
+  relu: (x) => Math.max(x, 0),
+  tanh: Math.tanh,
   "gelu-tanh": (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
 };
 

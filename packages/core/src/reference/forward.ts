@@ -6,11 +6,12 @@
  * @module
  */
 import { groupSize, type Architecture, type Layer } from "../blueprint/architecture.ts";
-import { blueprintOf } from "../blueprint/families/index.ts";
+import { decoderOf } from "../blueprint/families/index.ts";
 import type { Model } from "../blueprint/model.ts";
 import { checkShapes } from "../blueprint/plan.ts";
 import { UnseenError } from "../errors.ts";
 import { activations } from "./activation.ts";
+import { add, apply, normaliseRows, softmax } from "./layers.ts";
 import { rotate } from "./rotary.ts";
 import { WeightReader, type FeedForward, type LayerWeights, type Linear, type NormWeights } from "./weights.ts";
 
@@ -33,7 +34,7 @@ export interface Logits {
  * ```
  */
 export function forward(model: Model, sequences: readonly (readonly number[])[]): Logits[] {
-  const blueprint = blueprintOf(model.config);
+  const blueprint = decoderOf(model.config);
   checkShapes(model, blueprint);
   const a = blueprint.architecture;
   const weights = new WeightReader(model, a);
@@ -151,62 +152,16 @@ function mix(x: Float64Array, w: LayerWeights, layer: Layer, a: Architecture): F
 
 /** RMSNorm (1910.07467) or LayerNorm (1607.06450) of every row of (T, d). */
 function normalise(x: Float64Array, w: NormWeights, a: Architecture): Float64Array {
-  return normaliseRows(x, w, a, a.hidden);
+  return normaliseRows(x, w, a.norm, a.hidden);
 }
 
 /** RMSNorm of every head, in place. */
 function normaliseHeads(x: Float64Array, w: NormWeights, a: Architecture): void {
-  x.set(normaliseRows(x, w, a, a.headSize));
-}
-
-function normaliseRows(x: Float64Array, w: NormWeights, a: Architecture, size: number): Float64Array {
-  const out = new Float64Array(x.length);
-  for (let start = 0; start < x.length; start += size) {
-    let mean = 0;
-    if (a.norm.kind === "layer") for (let k = 0; k < size; k += 1) mean += (x[start + k] as number) / size;
-    let square = 0;
-    for (let k = 0; k < size; k += 1) square += ((x[start + k] as number) - mean) ** 2 / size;
-    const scale = 1 / Math.sqrt(square + a.norm.epsilon);
-    for (let k = 0; k < size; k += 1)
-      out[start + k] = ((x[start + k] as number) - mean) * scale * (w.gain[k] as number) + (w.bias?.[k] ?? 0);
-  }
-  return out;
-}
-
-/** (T, in) -> (T, out). By far the most time is spent here. */
-function apply(linear: Linear, x: Float64Array): Float64Array {
-  const { weight, bias } = linear;
-  const [out, inward] = [linear.out, linear.in];
-  const positions = x.length / inward;
-  const y = new Float64Array(positions * out);
-  for (let row = 0; row < out; row += 1) {
-    const base = row * inward;
-    for (let position = 0; position < positions; position += 1) {
-      const start = position * inward;
-      let sum = bias ? (bias[row] as number) : 0;
-      for (let k = 0; k < inward; k += 1) sum += (weight[base + k] as number) * (x[start + k] as number);
-      y[position * out + row] = sum;
-    }
-  }
-  return y;
+  x.set(normaliseRows(x, w, a.norm, a.headSize));
 }
 
 /** cap · tanh(x / cap), in place; Gemma 2's soft-capping. */
 function cap(x: Float64Array, limit: number | null): Float64Array {
   if (limit !== null) for (let i = 0; i < x.length; i += 1) x[i] = limit * Math.tanh((x[i] as number) / limit);
   return x;
-}
-
-function add(x: Float64Array, y: Float64Array): void {
-  for (let i = 0; i < x.length; i += 1) x[i]! += y[i] as number;
-}
-
-/** Softmax of one row, as a new array. */
-export function softmax(x: Float64Array): Float64Array {
-  let highest = -Infinity;
-  for (const value of x) highest = Math.max(highest, value);
-  const shares = x.map((value) => Math.exp(value - highest));
-  let total = 0;
-  for (const share of shares) total += share;
-  return shares.map((share) => share / total);
 }

@@ -6,8 +6,8 @@
 import { UnseenError } from "../../errors.ts";
 import type { Architecture, Layer } from "../architecture.ts";
 import { isObject, type ConfigReader } from "../config.ts";
-import { attention, decoderSpaces, ends, gated, norm } from "../decoder.ts";
-import type { Blueprint, Family, Table } from "../family.ts";
+import { attention, decoderBlueprint, decoderSpaces, ends, gated, norm } from "../decoder.ts";
+import type { DecoderBlueprint, Family, Table } from "../family.ts";
 import { readRope, ropeFrom } from "../rope.ts";
 import { readSliding } from "./llama.ts";
 
@@ -50,7 +50,7 @@ function slidingLayers(config: ConfigReader, count: number, pattern: number): bo
   return readSliding(config, count) ?? Array.from({ length: count }, (_, index) => (index + 1) % pattern !== 0);
 }
 
-function gemmaTable(architecture: Architecture): Blueprint {
+function gemmaTable(architecture: Architecture): DecoderBlueprint {
   const spaces = decoderSpaces(architecture, { foldable: false });
   const tensors: Record<string, Table[string]> = {
     ...ends(spaces, { embedding: "model.embed_tokens.weight", norm: "model.norm", head: "lm_head.weight" }, false),
@@ -66,7 +66,7 @@ function gemmaTable(architecture: Architecture): Blueprint {
       gated(spaces, index, `${prefix}.mlp`, undefined),
     );
   }
-  return { architecture, tensors, embedding: "model.embed_tokens.weight", head: "lm_head.weight" };
+  return decoderBlueprint(spaces, { architecture, tensors, embedding: "model.embed_tokens.weight", head: "lm_head.weight" });
 }
 
 export const gemma2: Family = {

@@ -5,7 +5,7 @@
  * @module
  */
 import type { Layer } from "../architecture.ts";
-import { decoderSpaces, norm } from "../decoder.ts";
+import { decoderBlueprint, decoderSpaces, norm } from "../decoder.ts";
 import type { Family, Row, Table } from "../family.ts";
 import { concat, free, read, write, type Axis } from "../space.ts";
 
@@ -76,12 +76,12 @@ export const gpt2: Family = {
         conv1d(`${prefix}.mlp.c_proj`, read(neurons), write(stream)),
       );
     }
-    return {
+    return decoderBlueprint(spaces, {
       architecture,
       tensors,
       embedding: "transformer.wte.weight",
       head: "lm_head.weight",
       aliases: (name) => (/^(wte|wpe|h\.|ln_f)/.test(name) ? `transformer.${name}` : name),
-    };
+    });
   },
 };

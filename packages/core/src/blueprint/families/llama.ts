@@ -5,8 +5,8 @@
  */
 import type { Architecture, Layer } from "../architecture.ts";
 import type { ConfigReader } from "../config.ts";
-import { attention, decoderSpaces, ends, gated, norm } from "../decoder.ts";
-import type { Blueprint, Family, Table } from "../family.ts";
+import { attention, decoderBlueprint, decoderSpaces, ends, gated, norm } from "../decoder.ts";
+import type { DecoderBlueprint, Family, Table } from "../family.ts";
 import { readRope } from "../rope.ts";
 
 /** What a family takes for a field that its configuration leaves out, where that is not Llama's. */
@@ -64,7 +64,7 @@ export function llamaTable(
     prefix,
     after,
   ) => gated(spaces, index, `${prefix}.mlp`, after),
-): Blueprint {
+): DecoderBlueprint {
   const spaces = decoderSpaces(a, { foldable: true });
   const tensors: Record<string, Table[string]> = {
     ...ends(spaces, { embedding: "model.embed_tokens.weight", norm: "model.norm", head: "lm_head.weight" }, true),
@@ -79,7 +79,7 @@ export function llamaTable(
       block(spaces, index, prefix, `${prefix}.post_attention_layernorm`),
     );
   }
-  return { architecture: a, tensors, embedding: "model.embed_tokens.weight", head: "lm_head.weight" };
+  return decoderBlueprint(spaces, { architecture: a, tensors, embedding: "model.embed_tokens.weight", head: "lm_head.weight" });
 }
 
 const FULL = "full_attention";

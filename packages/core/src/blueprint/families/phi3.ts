@@ -2,7 +2,7 @@
  * Phi-3 and Phi-3.5: a Llama with fused projections and partly rotated heads. Source: docs/reference/groups.md.
  * @module
  */
-import { decoderSpaces, ends, fusedAttention, fusedGated, norm } from "../decoder.ts";
+import { decoderBlueprint, decoderSpaces, ends, fusedAttention, fusedGated, norm } from "../decoder.ts";
 import type { Family, Table } from "../family.ts";
 import { readCommon, readUniformWindow } from "./llama.ts";
 
@@ -27,6 +27,6 @@ export const phi3: Family = {
         fusedGated(spaces, index, `${prefix}.mlp`, `${prefix}.post_attention_layernorm`),
       );
     }
-    return { architecture, tensors, embedding: "model.embed_tokens.weight", head: "lm_head.weight" };
+    return decoderBlueprint(spaces, { architecture, tensors, embedding: "model.embed_tokens.weight", head: "lm_head.weight" });
   },
 };
