@@ -10,15 +10,19 @@ import { endOfGenerationIds } from "@unseen/core/blueprint/gguf-special-ids.ts";
 import { parseManifest, type Manifest } from "@unseen/core/blueprint/manifest.ts";
 import { readJson } from "@unseen/core/blueprint/model.ts";
 import { openGguf, type GgufValue } from "@unseen/core/checkpoint/gguf.ts";
+import { openOnnx } from "@unseen/core/checkpoint/onnx.ts";
 import { UnseenError } from "@unseen/core/errors.ts";
+import { readEnds, type ModelEnds } from "./encoder/ends.ts";
 
 /** A model that may be served. */
 export interface AdmittedModel {
-  /** The given path, absolute: a GGUF file, or a Hugging Face directory that must be converted first. */
+  /** The given path, absolute: a GGUF or ONNX file, or a Hugging Face directory that must be converted first. */
   readonly path: string;
-  readonly kind: "gguf" | "directory";
+  readonly kind: "gguf" | "onnx" | "directory";
   /** What the model says about its encryption; null only for plain models that were admitted as such. */
   readonly manifest: Manifest | null;
+  /** Inputs and outputs of an ONNX model. */
+  readonly ends?: ModelEnds;
 }
 
 /** Everything the server must know of a GGUF file. */
@@ -44,12 +48,13 @@ export async function admitModel(path: string, { plain = false }: { plain?: bool
   if (!information) {
     if (existsSync(`${absolute}.partial`)) throw incomplete(path);
     throw new UnseenError("CHECKPOINT_NOT_FOUND", `${path} does not exist.`, {
-      hint: "Give the output of `unseen encrypt`: a directory or a .gguf file.",
+      hint: "Give the output of `unseen encrypt`: a directory, a .gguf file or an .onnx file.",
     });
   }
   if (information.isDirectory()) return admitDirectory(absolute, plain);
+  if (absolute.endsWith(".onnx")) return admitOnnx(absolute, plain);
   if (!absolute.endsWith(".gguf")) {
-    throw new UnseenError("CHECKPOINT_NOT_FOUND", `${path} is neither a model directory nor a .gguf file.`, {
+    throw new UnseenError("CHECKPOINT_NOT_FOUND", `${path} is neither a model directory nor a .gguf or .onnx file.`, {
       hint: "Give the directory that holds config.json.",
     });
   }
@@ -98,7 +103,7 @@ async function admitDirectory(directory: string, plain: boolean): Promise<Admitt
   const names = await readdir(directory);
   if (names.some((name) => name.endsWith(".partial"))) throw incomplete(directory);
   const manifest = parseManifest(await readJson(join(directory, "unseen.json")));
-  const files = names.filter((name) => name.endsWith(".gguf"));
+  const files = names.filter((name) => name.endsWith(".gguf") || name.endsWith(".onnx"));
   const [only] = files;
   if (files.length === 1 && only && !names.includes("config.json")) {
     const inner = await admitModel(join(directory, only), { plain });
@@ -116,6 +121,25 @@ async function admitDirectory(directory: string, plain: boolean): Promise<Admitt
     });
   }
   return { path: directory, kind: "directory", manifest };
+}
+
+async function admitOnnx(path: string, plain: boolean): Promise<AdmittedModel> {
+  const model = await openOnnx(path);
+  const field = (name: string): string | undefined => model.metadata.get(`unseen.${name}`);
+  const scheme = field("scheme");
+  if (scheme === undefined) {
+    requireEncrypted(null, path, plain);
+    return { path, kind: "onnx", manifest: null, ends: readEnds(model, null) };
+  }
+  const manifest = parseManifest({
+    scheme,
+    version: Number(field("version")),
+    fingerprint: field("fingerprint") ?? null,
+    strength: field("strength") ?? null,
+    family: field("family") ?? null,
+    vocabularySize: Number(field("vocabulary_size")),
+  });
+  return { path, kind: "onnx", manifest, ends: readEnds(model, field("interface") ?? "") };
 }
 
 async function convert(model: AdmittedModel, home: string, threads: number): Promise<string> {

@@ -1,43 +1,44 @@
 /**
- * The HTTP surface: completions, models, health, version, metrics. Nothing of a request is ever logged but its size and its outcome.
+ * The HTTP surface that every model has: health, version, metrics, models, API keys, limits and errors. What a model answers beside
+ * that comes as routes. Nothing of a request is ever logged but its size and its outcome.
  * @module
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import { UnseenError } from "@unseen/core/errors.ts";
 import { Hono, type Context } from "hono";
-import type { ServableModel } from "./admit.ts";
-import { complete, streamCompletion, type CompletionContext } from "./completions.ts";
-import { loading, type EngineSupervisor } from "./engine/supervisor.ts";
+import { loading, type Engine } from "./engine/keeper.ts";
 import { describeError } from "./errors.ts";
-import type { Metrics } from "./metrics.ts";
-import { parseCompletionRequest, type RequestLimits } from "./request.ts";
 import { VERSION } from "./version.ts";
 
 /** Largest request body; a prompt of a million ids takes 8 MB (CWE-770). */
-const MAXIMUM_BODY_BYTES = 16 << 20;
+export const MAXIMUM_BODY_BYTES = 16 << 20;
+
+/** Answers a POST whose body was JSON of allowed size. */
+export type Route = (body: unknown, context: Context) => Response | Promise<Response>;
 
 export interface ApplicationOptions {
-  readonly engine: EngineSupervisor;
-  readonly metrics: Metrics;
-  readonly model: ServableModel;
+  readonly engine: Engine;
+  /** For `/version`: "llama.cpp". */
+  readonly engineName: string;
   /** Name under which the model is served. */
   readonly name: string;
-  readonly contextLength: number;
-  readonly maximumSequences: number;
+  /** Tokens of a sequence; null for models without tokens. */
+  readonly maximumLength: number | null;
+  /** What `/v1/models` says of the encryption; null for a plain model. */
+  readonly facts: object | null;
   readonly apiKey: string | undefined;
   readonly log: (line: string) => void;
+  /** POST routes by path. */
+  readonly routes: Readonly<Record<string, Route>>;
+  /** Paths that another kind of model would answer, and why this one does not. */
+  readonly refused: Readonly<Record<string, string>>;
+  /** The page that Prometheus reads. */
+  metrics(): string;
 }
 
 /** The server's routes. */
 export function createApplication(options: ApplicationOptions): Hono {
-  const { engine, metrics, model, name, log } = options;
-  const completion: CompletionContext = { engine, metrics, model: name };
-  const limits: RequestLimits = {
-    vocabularySize: model.vocabularySize,
-    contextLength: options.contextLength,
-    eosIds: model.eosIds,
-    maximumSequences: options.maximumSequences,
-  };
+  const { engine, name, log } = options;
   const created = Math.floor(Date.now() / 1000);
   const application = new Hono();
 
@@ -71,9 +72,9 @@ export function createApplication(options: ApplicationOptions): Hono {
   });
   // An orchestrator asks for health without a key; everything else says something about the model or its use.
   application.use(requireKey(options.apiKey));
-  application.get("/version", (context) => context.json({ version: VERSION, engine: "llama.cpp" }));
+  application.get("/version", (context) => context.json({ version: VERSION, engine: options.engineName }));
   application.get("/metrics", (context) =>
-    context.text(metrics.render(engine.counts), 200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" }),
+    context.text(options.metrics(), 200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" }),
   );
 
   const card = {
@@ -83,8 +84,8 @@ export function createApplication(options: ApplicationOptions): Hono {
     owned_by: "unseen",
     root: name,
     parent: null,
-    max_model_len: options.contextLength,
-    unseen: model.manifest && publicFacts(model.manifest),
+    max_model_len: options.maximumLength,
+    unseen: options.facts,
   };
   application.get("/v1/models", (context) => context.json({ object: "list", data: [card] }));
   application.get("/v1/models/:id{.+}", (context) => {
@@ -92,33 +93,27 @@ export function createApplication(options: ApplicationOptions): Hono {
     return context.json(card);
   });
 
-  application.post("/v1/completions", async (context) => {
-    // Any web page may send text/plain to a loopback port unasked; JSON needs the server's consent first (CWE-352).
-    if (!/^application\/json\b/i.test(context.req.header("content-type") ?? ""))
-      throw new UnseenError("REQUEST_INVALID", "content-type: expected application/json.");
-    if (engine.state === "loading") throw loading();
-    const text = await readLimited(context.req.raw);
-    if (text === null) return tooLarge(context);
-    const request = parseCompletionRequest(parseJson(text), limits);
-    if (request.model !== undefined) requireModel(request.model, name);
-    const { signal } = context.req.raw;
-    if (!request.stream) return context.json(await complete(completion, request, signal));
-    const body = streamCompletion(completion, request, signal);
-    return context.body(body, 200, {
-      "content-type": "text/event-stream; charset=utf-8",
-      "cache-control": "no-cache",
-      "transfer-encoding": "chunked",
+  for (const [path, route] of Object.entries(options.routes)) {
+    application.post(path, async (context) => {
+      // Any web page may send text/plain to a loopback port unasked; JSON needs the server's consent first (CWE-352).
+      if (!/^application\/json\b/i.test(context.req.header("content-type") ?? ""))
+        throw new UnseenError("REQUEST_INVALID", "content-type: expected application/json.");
+      if (engine.state === "loading") throw loading();
+      const text = await readLimited(context.req.raw);
+      if (text === null) return tooLarge(context);
+      return route(parseJson(text), context);
     });
-  });
+  }
+  for (const [path, reason] of Object.entries(options.refused)) {
+    application.post(path, () => {
+      throw new UnseenError("REQUEST_UNSUPPORTED", reason, { hint: "GET /v1/models tells what is served here." });
+    });
+  }
   return application;
 }
 
-/** What `/v1/models` says of a manifest. */
-function publicFacts({ fingerprint, vocabularySize, strength, family }: NonNullable<ServableModel["manifest"]>): object {
-  return { fingerprint, vocabularySize, strength, family };
-}
-
-function requireModel(asked: string, name: string): void {
+/** @throws UnseenError `MODEL_NOT_FOUND` where another model was asked for than the one that is served */
+export function requireModel(asked: string, name: string): void {
   if (asked !== name)
     throw new UnseenError("MODEL_NOT_FOUND", "model: no such model is served here.", { hint: "GET /v1/models lists it." });
 }

@@ -7,11 +7,12 @@
  */
 import { randomUUID } from "node:crypto";
 import { UnseenError } from "@unseen/core/errors.ts";
+import { requireModel, type Route } from "./application.ts";
 import { describeError } from "./errors.ts";
 import type { TokenEvent, TokenLogprobs } from "./engine/protocol.ts";
 import type { EngineSupervisor } from "./engine/supervisor.ts";
 import type { Metrics } from "./metrics.ts";
-import type { CompletionRequest } from "./request.ts";
+import { parseCompletionRequest, type CompletionRequest, type RequestLimits } from "./request.ts";
 
 /** Bytes of one answer that may wait for a slow reader (CWE-770); more than 15,000 tokens. */
 export const MAXIMUM_UNREAD_BYTES = 4 << 20;
@@ -37,6 +38,21 @@ interface Logprobs {
   token_logprobs: number[];
   tokens: string[];
   top_logprobs: Record<string, number>[];
+}
+
+/** The route, for the application. */
+export function completionRoute(completion: CompletionContext, limits: RequestLimits): Route {
+  return async (body, context) => {
+    const request = parseCompletionRequest(body, limits);
+    if (request.model !== undefined) requireModel(request.model, completion.model);
+    const { signal } = context.req.raw;
+    if (!request.stream) return context.json(await complete(completion, request, signal));
+    return context.body(streamCompletion(completion, request, signal), 200, {
+      "content-type": "text/event-stream; charset=utf-8",
+      "cache-control": "no-cache",
+      "transfer-encoding": "chunked",
+    });
+  };
 }
 
 /** Runs all sequences; resolves when every one has finished. Rejects with the first failure, cancelling the rest. */

@@ -37,6 +37,6 @@ export function describeError(error: unknown): { status: 400 | 401 | 404 | 413 |
     : new UnseenError("INTERNAL", "the server failed.", { hint: "Its log has the error's name." });
   const status = statuses[known.code] ?? 500;
   // "max_tokens: ..." and "prompt[3]: ..." name the field that the client must change.
-  const param = status === 400 ? (/^([a-z_]+)(?:\[\d+\])?:/.exec(known.message)?.[1] ?? null) : null;
+  const param = status === 400 ? (/^([a-z_]+)(?:\[\d+\])*:/.exec(known.message)?.[1] ?? null) : null;
   return { status, body: { error: { message: known.line, type: types[status]!, param, code: known.code } } };
 }

@@ -7,6 +7,7 @@ import { randomInt } from "node:crypto";
 import { UnseenError } from "@unseen/core/errors.ts";
 import { z } from "zod";
 import type { Sequence } from "./engine/supervisor.ts";
+import { parseIds, refuseText, requireBelow } from "./token-ids.ts";
 
 // CWE-770: what one request may ask for.
 const MAXIMUM_CHOICES = 16;
@@ -125,12 +126,12 @@ export function parseCompletionRequest(body: unknown, limits: RequestLimits): Co
   if (minimumTokens > maximumTokens) throw new UnseenError("REQUEST_INVALID", "min_tokens must not exceed max_tokens.");
 
   const stopIds = Uint32Array.from(new Set([...(fields.stop_token_ids ?? []), ...(fields.ignore_eos ? [] : limits.eosIds)]));
-  requireInVocabulary(stopIds, "stop_token_ids", limits);
+  requireBelow(stopIds, "stop_token_ids", limits.vocabularySize);
   const bias = Object.entries(fields.logit_bias ?? {});
   if (bias.length > MAXIMUM_BIASED_IDS)
     throw new UnseenError("REQUEST_TOO_LARGE", `logit_bias: expected at most ${MAXIMUM_BIASED_IDS} ids, got ${bias.length}.`);
   const biasIds = bias.map(([id]) => Number(id));
-  requireInVocabulary(biasIds, "logit_bias", limits);
+  requireBelow(biasIds, "logit_bias", limits.vocabularySize);
 
   const sampling = {
     temperature,
@@ -174,49 +175,27 @@ function refuseForeignFields(body: Record<string, unknown>): void {
   }
 }
 
-/** `int[]` is one prompt, `int[][]` several. Checked by hand: a schema would cost more than the tokens do. */
+/** `int[]` is one prompt, `int[][]` several. */
 function parsePrompts(prompt: unknown, limits: RequestLimits): Uint32Array[] {
-  if (typeof prompt === "string" || (Array.isArray(prompt) && typeof prompt[0] === "string")) {
-    throw new UnseenError("REQUEST_UNSUPPORTED", "prompt: expected token ids, got text; this server has no tokenizer.", {
-      hint: "Send requests through `unseen gateway`, which turns text into ids on your side.",
-    });
-  }
+  refuseText(prompt, "prompt");
   if (!Array.isArray(prompt) || prompt.length === 0)
     throw new UnseenError("REQUEST_INVALID", "prompt: expected a non-empty array of token ids.");
-  if (!Array.isArray(prompt[0])) return [parseIds(prompt, limits)];
+  if (!Array.isArray(prompt[0])) return [parsePrompt(prompt, limits)];
   if (prompt.length > MAXIMUM_PROMPTS)
     throw new UnseenError("REQUEST_TOO_LARGE", `prompt: expected at most ${MAXIMUM_PROMPTS} prompts, got ${prompt.length}.`);
   return prompt.map((ids: unknown) => {
     if (!Array.isArray(ids) || ids.length === 0)
       throw new UnseenError("REQUEST_INVALID", "prompt: expected non-empty arrays of token ids.");
-    return parseIds(ids, limits);
+    return parsePrompt(ids, limits);
   });
 }
 
-function parseIds(ids: readonly unknown[], limits: RequestLimits): Uint32Array {
+function parsePrompt(ids: readonly unknown[], limits: RequestLimits): Uint32Array {
   // Before allocation: a longer prompt could not run anyway.
   if (ids.length >= limits.contextLength) {
     throw new UnseenError("REQUEST_TOO_LARGE", `prompt: the context holds ${limits.contextLength} tokens, got ${ids.length}.`, {
       hint: "Shorten the prompt.",
     });
   }
-  for (let index = 0; index < ids.length; index++) {
-    const id = ids[index];
-    if (!Number.isInteger(id))
-      throw new UnseenError("REQUEST_INVALID", `prompt[${index}]: expected an integer token id, got ${id === null ? "null" : typeof id}.`);
-  }
-  requireInVocabulary(ids as number[], "prompt", limits);
-  return Uint32Array.from(ids as number[]);
-}
-
-/** llama.cpp checks some ids and asserts on others (CWE-129): none outside the vocabulary may reach it. */
-function requireInVocabulary(ids: ArrayLike<number>, field: string, { vocabularySize }: RequestLimits): void {
-  for (let index = 0; index < ids.length; index++) {
-    const id = ids[index]!;
-    if (id < 0 || id >= vocabularySize) {
-      throw new UnseenError("TOKEN_OUT_OF_RANGE", `${field}[${index}]: expected an id below ${vocabularySize}.`, {
-        hint: "Does the client hold the bundle of this model?",
-      });
-    }
-  }
+  return parseIds(ids, "prompt", limits.vocabularySize);
 }

@@ -1,20 +1,19 @@
 /**
- * The blind server: token ids in, token ids out. It holds an encrypted model, no tokenizer and no key.
+ * The blind server: numbers in, numbers out. It holds an encrypted model, no tokenizer and no key.
  * @module
  */
 import { once } from "node:events";
 import type { Server } from "node:http";
-import { basename } from "node:path";
+import { basename, extname } from "node:path";
 import { createAdaptorServer } from "@hono/node-server";
-import { UnseenError, explainSystemError } from "@unseen/core/errors.ts";
-import { admitModel, prepareModel } from "./admit.ts";
-import { createApplication } from "./application.ts";
-import { EngineSupervisor } from "./engine/supervisor.ts";
-import { Metrics } from "./metrics.ts";
 import type { Manifest } from "@unseen/core/blueprint/manifest.ts";
+import { UnseenError, explainSystemError } from "@unseen/core/errors.ts";
+import { admitModel } from "./admit.ts";
+import { createApplication } from "./application.ts";
+import { prepareDecoder } from "./decoder.ts";
+import type { Provider } from "./engine/onnx/provider.ts";
+import { prepareEncoder } from "./encoder/service.ts";
 
-const DEFAULT_CONTEXT = 8192; // tokens per sequence, where the model has more
-const BATCH_SIZE = 512; // tokens per decoding step; also how late a cancelled prompt can stop
 const HEADERS_TIMEOUT = 15_000; // ms
 const REQUEST_TIMEOUT = 60_000; // ms until the whole request has arrived (CWE-400)
 const IDLE_TIMEOUT = 75_000; // ms a kept connection may stay silent
@@ -23,7 +22,7 @@ const DEFAULT_GRACE = 30_000; // ms
 const LINGER = 1_000; // ms that a client may take to read the end of its answer
 
 export interface HostOptions {
-  /** An encrypted model: a Hugging Face directory or a GGUF file. */
+  /** An encrypted model: a Hugging Face directory, a GGUF file or an ONNX file. */
   readonly model: string;
   /** 0 = any free port. */
   readonly port: number;
@@ -35,14 +34,23 @@ export interface HostOptions {
   readonly name?: string | undefined;
   /** Threads of the engine, default 1. More than there are idle cores makes it slower, not faster. */
   readonly threads?: number | undefined;
-  /** Sequences that run at once, default 4. */
+  /** GGUF: sequences that run at once, default 4. */
   readonly sequences?: number | undefined;
-  /** Tokens per sequence, prompt and answer; default and limit: what the model was trained for, at most 8192 unless given. */
+  /**
+   * Tokens per sequence. GGUF: prompt and answer; default and limit: what the model was trained for, at most 8192 unless given.
+   * ONNX: default and limit: what the model says of itself; 512 where it says nothing and nothing is given.
+   */
   readonly contextSize?: number | undefined;
-  /** Sequences that may wait for a slot, default 64. */
+  /** Sequences that may wait: for a slot, default 64 (GGUF), or for a run, default 1024 (ONNX). */
   readonly maximumQueue?: number | undefined;
-  /** Number format of the key-value cache; default: F32 for F32 and F16 models, else F16. F16 halves its memory. */
+  /** GGUF: number format of the key-value cache; default: F32 for F32 and F16 models, else F16. F16 halves its memory. */
   readonly cacheFormat?: "f16" | "f32" | undefined;
+  /** ONNX: where the engine computes, default "cpu". Others need a build of ONNX Runtime that has them. */
+  readonly provider?: Provider | undefined;
+  /** ONNX: rows that may share one run, default 16, elsewhere than on the CPU 64. */
+  readonly batchRows?: number | undefined;
+  /** ONNX: tokens that one run may hold, padding included, default 2048, elsewhere than on the CPU 16384. A longer row runs alone. */
+  readonly batchTokens?: number | undefined;
   /** Admits a model that is not encrypted. */
   readonly plain?: boolean | undefined;
   /** Where converted models are cached; default `UNSEEN_HOME` or `~/.unseen`. */
@@ -59,9 +67,10 @@ export interface Host {
   readonly port: number;
   readonly name: string;
   readonly manifest: Manifest | null;
+  /** 0 for models without token ids. */
   readonly vocabularySize: number;
-  /** Tokens per sequence. */
-  readonly contextLength: number;
+  /** Tokens per sequence; null for models without tokens. */
+  readonly contextLength: number | null;
   /** Process id of the engine, null while it restarts. */
   readonly engineProcess: number | null;
   /** Takes no new requests, lets running ones finish for up to `grace` milliseconds (default 30,000), then ends the engine. */
@@ -78,12 +87,11 @@ export interface Host {
  * ```
  */
 export async function startHost(options: HostOptions): Promise<Host> {
-  const { hostname = "127.0.0.1", threads = 1, sequences = 4, maximumQueue = 64, log = () => {} } = options;
+  const { hostname = "127.0.0.1", log = () => {} } = options;
   const admitted = await admitModel(options.model, { plain: options.plain ?? false });
-  const model = await prepareModel(admitted, { threads, ...(options.home === undefined ? {} : { home: options.home }) });
-  const contextLength = Math.min(options.contextSize ?? DEFAULT_CONTEXT, model.trainedContext);
-  const name = options.name ?? basename(admitted.path, ".gguf");
-  const metrics = new Metrics(name);
+  const name = options.name ?? basename(admitted.path, admitted.kind === "directory" ? "" : extname(admitted.path));
+  const prepare = admitted.kind === "onnx" ? prepareEncoder : prepareDecoder;
+  const startService = await prepare(admitted, { ...options, name, log });
 
   let application: ReturnType<typeof createApplication> | null = null;
   const server = createAdaptorServer({
@@ -95,28 +103,11 @@ export async function startHost(options: HostOptions): Promise<Host> {
   server.maxConnections = MAXIMUM_CONNECTIONS;
   // The port first: a taken one must not cost the loading of a model.
   const port = await listen(server, options.port, hostname);
-  const engine = new EngineSupervisor({
-    file: model.file,
-    threads,
-    sequences,
-    contextLength,
-    batchSize: Math.min(BATCH_SIZE, Math.max(contextLength, 1)),
-    cacheFormat: options.cacheFormat ?? "auto",
-    maximumQueue,
-    log,
-  });
-  application = createApplication({
-    engine,
-    metrics,
-    model,
-    name,
-    contextLength,
-    maximumSequences: sequences + maximumQueue,
-    apiKey: options.apiKey,
-    log,
-  });
+  const service = startService();
+  const { engine } = service;
+  application = createApplication({ ...service, name, apiKey: options.apiKey, log });
   const url = `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
-  log(`listening url=${url} model=${name} context=${contextLength} sequences=${sequences} threads=${threads}`);
+  log(`listening url=${url} model=${name} ${service.settings}`);
   options.onListening?.(url);
 
   let closing: Promise<void> | null = null;
@@ -138,9 +129,9 @@ export async function startHost(options: HostOptions): Promise<Host> {
     url,
     port,
     name,
-    manifest: model.manifest,
-    vocabularySize: model.vocabularySize,
-    contextLength,
+    manifest: service.manifest,
+    vocabularySize: service.vocabularySize,
+    contextLength: service.maximumLength,
     get engineProcess() {
       return engine.processId;
     },
