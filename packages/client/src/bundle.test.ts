@@ -4,7 +4,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { UnseenError } from "@unseen/core/errors.ts";
-import { type Bundle, bundleDirectory, listBundles, loadBundle, loadBundleTokenizer, removeBundle, writeBundle } from "./bundle.ts";
+import {
+  type Bundle,
+  bundleDirectory,
+  listBundles,
+  loadBundle,
+  loadBundleInterface,
+  loadBundleTokenizer,
+  removeBundle,
+  writeBundle,
+} from "./bundle.ts";
 import { metadata } from "./example-tokenizers.ts";
 import { type Home, resolveHome } from "./home.ts";
 import { tokenizerFilesFromGguf } from "./tokenizer-from-gguf.ts";
@@ -122,3 +131,64 @@ test("an empty home has no bundles", async () => {
 function hasCode(code: string, message = /./): (error: unknown) => boolean {
   return (error) => UnseenError.isInstance(error) && error.code === code && message.test(error.message);
 }
+
+const encoder: Bundle = { ...bundle, family: "onnx", vocabularySize: 8, contextLength: 0, eosIds: [], bosId: null };
+const ends = {
+  inputs: [
+    {
+      name: "input_ids",
+      kind: "ids",
+      label: "vocabulary",
+      size: 8,
+    },
+  ],
+  outputs: [
+    {
+      name: "logits",
+      axes: [null, null],
+    },
+  ],
+  stem: null,
+  task: "classification",
+  pooling: null,
+  normalise: false,
+  maximumLength: null,
+  labels: ["a", "b"],
+  image: null,
+};
+
+test("an encoder's interface comes back; a model that writes text has none", async () => {
+  const place = home("encoder");
+  await writeBundle(place, encoder, { "interface.json": JSON.stringify({ ...ends, stem: { file: "stem.onnx" } }), "stem.onnx": "x" });
+  const loaded = await loadBundle(place, encoder.fingerprint);
+  assert.deepEqual(await loadBundleInterface(place, loaded), { ...ends, stem: { file: "stem.onnx" } });
+  const plain = home("writer");
+  await writeBundle(plain, bundle, {});
+  assert.equal(await loadBundleInterface(plain, bundle), null);
+});
+
+test("a bad interface is refused when written and when read", async () => {
+  const refused = (error: UnseenError): boolean => error.code === "BUNDLE_INVALID" && /interface\.json/.test(error.message);
+  const changes: object[] = [
+    { task: "mischief" },
+    { outputs: "all" },
+    { stem: { file: "../../bundle.json" } },
+    { stem: { file: "absent.onnx" } },
+    { inputs: [{ name: "input_ids", kind: "ids", label: "vocabulary", size: -1 }] },
+    { outputs: [{ name: "logits", axes: [null, { kind: "leaf", id: "x", size: 2 ** 40, map: "general" }] }] },
+  ];
+  for (const change of changes) {
+    const text = JSON.stringify({ ...ends, ...change });
+    const place = home("bad-interface");
+    await assert.rejects(writeBundle(place, encoder, { "interface.json": text }), refused);
+    await writeBundle(place, encoder, { "interface.json": JSON.stringify(ends) });
+    await writeFile(join(bundleDirectory(place, encoder.fingerprint), "interface.json"), text);
+    await assert.rejects(loadBundle(place, encoder.fingerprint), refused);
+  }
+  const place = home("other-vocabulary");
+  await writeBundle(place, { ...encoder, vocabularySize: 9 }, { "interface.json": JSON.stringify(ends) });
+  await assert.rejects(loadBundle(place, encoder.name), refused);
+  await writeFile(join(bundleDirectory(place, encoder.fingerprint), "interface.json"), "{");
+  await assert.rejects(loadBundle(place, encoder.name), refused);
+  assert.equal((await removeBundle(place, encoder.fingerprint)).name, encoder.name, "what cannot be used can be removed");
+});

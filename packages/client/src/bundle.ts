@@ -7,6 +7,8 @@
  */
 import { readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import type { Json } from "@unseen/core/blueprint/config.ts";
+import { parseClientInterface, type ClientInterface } from "@unseen/core/blueprint/interface.ts";
 import { UnseenError } from "@unseen/core/errors.ts";
 import { z } from "zod";
 import { ensureDirectory, writeFileAtomically } from "./atomic-file.ts";
@@ -16,7 +18,13 @@ import { TextTokenizer } from "./tokenizer.ts";
 /** Bytes of bundle.json (CWE-770). */
 const MAXIMUM_BUNDLE_BYTES = 1024 * 1024;
 const MAXIMUM_VOCABULARY = 2 ** 24;
+/** Bytes of interface.json (CWE-770): the labels of a large classifier are its bulk. */
+const MAXIMUM_INTERFACE_BYTES = 16 * 1024 * 1024;
+/** Bytes of a stem (CWE-770): a layer or two. */
+const MAXIMUM_STEM_BYTES = 2 ** 30;
 const BUNDLE_FILE = "bundle.json";
+/** What the client does at the ends of an encoder; a bundle without one is a model that continues text. */
+const INTERFACE_FILE = "interface.json";
 
 const tokenId = z.int().min(0).max(MAXIMUM_VOCABULARY);
 const bundleSchema = z
@@ -27,8 +35,8 @@ const bundleSchema = z
     keyId: z.string().regex(/^[0-9a-f]{16}$/),
     strength: z.enum(["permute", "rotate"]),
     family: z.string().min(1).max(100),
-    vocabularySize: z.int().min(1).max(MAXIMUM_VOCABULARY),
-    contextLength: z.int().min(1),
+    vocabularySize: z.int().min(0).max(MAXIMUM_VOCABULARY),
+    contextLength: z.int().min(0),
     created: z.iso.datetime(),
     eosIds: z.array(tokenId).max(1000),
     bosId: tokenId.nullable(),
@@ -40,7 +48,9 @@ const bundleSchema = z
       repetitionPenalty: z.number().positive().optional(),
     }),
   })
-  .refine((bundle) => [...bundle.eosIds, bundle.bosId ?? 0].every((id) => id < bundle.vocabularySize), { path: ["eosIds"] });
+  .refine((bundle) => [...bundle.eosIds, bundle.bosId ?? -1].every((id) => id < bundle.vocabularySize), { path: ["eosIds"] })
+  .refine((bundle) => bundle.family === "onnx" || bundle.vocabularySize > 0, { path: ["vocabularySize"] })
+  .refine((bundle) => bundle.family === "onnx" || bundle.contextLength > 0, { path: ["contextLength"] });
 
 /** The contents of `bundle.json`; all ids are plain. */
 export interface Bundle {
@@ -53,9 +63,9 @@ export interface Bundle {
   readonly keyId: string;
   readonly strength: "permute" | "rotate";
   readonly family: string;
-  /** Rows of the embedding table; may exceed the tokenizer's vocabulary. */
+  /** Rows of the embedding table; may exceed the tokenizer's vocabulary. 0 for a model that takes no ids. */
   readonly vocabularySize: number;
-  /** Tokens of prompt and answer together. */
+  /** Tokens of prompt and answer together; of one text for an encoder, 0 where it has no limit. */
   readonly contextLength: number;
   /** ISO 8601, UTC. */
   readonly created: string;
@@ -83,7 +93,7 @@ export function bundleDirectory(home: Home, fingerprint: string): string {
 /**
  * Writes a bundle with its tokenizer files, or replaces one.
  *
- * @param files by name: `tokenizer.json`, `tokenizer_config.json`, `chat_template.jinja`
+ * @param files by name: `tokenizer.json`, `tokenizer_config.json`, `chat_template.jinja`; `interface.json` and `stem.onnx` of an encoder
  * @throws UnseenError BUNDLE_INVALID, DISK_FULL, PERMISSION_DENIED
  */
 export async function writeBundle(home: Home, bundle: Bundle, files: Readonly<Record<string, Uint8Array | string>>): Promise<void> {
@@ -97,6 +107,8 @@ export async function writeBundle(home: Home, bundle: Bundle, files: Readonly<Re
       );
     }
   }
+  const ends = files[INTERFACE_FILE];
+  if (ends !== undefined) checkStem(parseInterface(Buffer.from(ends).toString("utf8")), Object.keys(files));
   await ensureDirectory(directory);
   for (const [name, content] of Object.entries(files)) await writeFileAtomically(join(directory, name), content);
   // A directory without bundle.json is no bundle, so this file comes last.
@@ -109,6 +121,12 @@ export async function writeBundle(home: Home, bundle: Bundle, files: Readonly<Re
  * @throws UnseenError BUNDLE_NOT_FOUND, BUNDLE_INVALID
  */
 export async function loadBundle(home: Home, nameOrFingerprint: string): Promise<Bundle> {
+  const bundle = await findBundle(home, nameOrFingerprint);
+  await loadBundleInterface(home, bundle);
+  return bundle;
+}
+
+async function findBundle(home: Home, nameOrFingerprint: string): Promise<Bundle> {
   if (/^[0-9a-f]{32}$/.test(nameOrFingerprint)) {
     const bundle = await readBundle(home, nameOrFingerprint);
     if (bundle) return bundle;
@@ -145,7 +163,7 @@ export async function listBundles(home: Home): Promise<Bundle[]> {
 
 /** Deletes a bundle; the key and the encrypted model stay. @throws UnseenError BUNDLE_NOT_FOUND */
 export async function removeBundle(home: Home, nameOrFingerprint: string): Promise<Bundle> {
-  const bundle = await loadBundle(home, nameOrFingerprint);
+  const bundle = await findBundle(home, nameOrFingerprint);
   const directory = bundleDirectory(home, bundle.fingerprint);
   await rm(join(directory, BUNDLE_FILE)); // from here on it is no bundle
   await rm(directory, { recursive: true });
@@ -162,17 +180,56 @@ export async function loadBundleTokenizer(home: Home, bundle: Bundle): Promise<T
   }
 }
 
-async function readBundle(home: Home, fingerprint: string): Promise<Bundle | null> {
-  const path = join(bundleDirectory(home, fingerprint), BUNDLE_FILE);
-  let content: string;
+/**
+ * What the client does at the ends of an encoder, or null for a model that continues text.
+ * @throws UnseenError BUNDLE_INVALID for a file that is damaged or names a stem that is not there.
+ */
+export async function loadBundleInterface(home: Home, bundle: Bundle): Promise<ClientInterface | null> {
+  const directory = bundleDirectory(home, bundle.fingerprint);
+  const content = await readLimited(join(directory, INTERFACE_FILE), MAXIMUM_INTERFACE_BYTES);
+  if (content === null) return null;
+  const ends = parseInterface(content);
+  const names = ends.stem ? await readdir(directory) : [];
+  checkStem(ends, names);
+  const ids = ends.inputs.find((input) => input.kind === "ids");
+  if (ids && ids.size !== bundle.vocabularySize) throw invalid(`${INTERFACE_FILE}: inputs`, `${bundle.vocabularySize} ids`, `${ids.size}`);
+  if (ends.stem) {
+    const { size } = await stat(join(directory, ends.stem.file));
+    if (size > MAXIMUM_STEM_BYTES) throw invalid(ends.stem.file, `at most ${MAXIMUM_STEM_BYTES} bytes`, `${size}`);
+  }
+  return ends;
+}
+
+function parseInterface(content: string): ClientInterface {
+  let value: Json;
+  try {
+    value = JSON.parse(content) as Json;
+  } catch {
+    throw invalid(INTERFACE_FILE, "JSON", "something else");
+  }
+  return parseClientInterface(value);
+}
+
+function checkStem({ stem }: ClientInterface, names: readonly string[]): void {
+  if (stem && !names.includes(stem.file)) throw invalid(`${INTERFACE_FILE}: stem`, `${stem.file} beside it`, "none");
+}
+
+/** The text of a small file, or null where there is none. */
+async function readLimited(path: string, maximumBytes: number): Promise<string | null> {
   try {
     const { size } = await stat(path);
-    if (size > MAXIMUM_BUNDLE_BYTES) throw invalid(path, `at most ${MAXIMUM_BUNDLE_BYTES} bytes`, `${size}`);
-    content = await readFile(path, "utf8");
+    if (size > maximumBytes) throw invalid(path, `at most ${maximumBytes} bytes`, `${size}`);
+    return await readFile(path, "utf8");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
     throw error;
   }
+}
+
+async function readBundle(home: Home, fingerprint: string): Promise<Bundle | null> {
+  const path = join(bundleDirectory(home, fingerprint), BUNDLE_FILE);
+  const content = await readLimited(path, MAXIMUM_BUNDLE_BYTES);
+  if (content === null) return null;
   let value: unknown;
   try {
     value = JSON.parse(content);

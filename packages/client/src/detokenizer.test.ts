@@ -28,6 +28,7 @@ for (const [kind, tokenizer] of kinds) {
   test(`${kind}: text survives, and no push ever shows part of a character`, () => {
     fc.assert(
       fc.property(fc.string({ unit: "grapheme" }), (text) => {
+        fc.pre(!text.includes("\u2581")); // SentencePiece writes a space so
         const detokenizer = new Detokenizer(tokenizer);
         const pushes = tokenizer.encode(text, { specialTokens: false }).map((id) => detokenizer.push(id));
         assert.equal(pushes.join(""), text);

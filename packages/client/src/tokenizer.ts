@@ -11,6 +11,7 @@ import { type ChatMessage, ChatTemplate, type Conversation, normalizeMessages } 
 import { type Reach, SpecialShield } from "./special-shield.ts";
 import { compileDecoder, type DecoderConfig, type TokenBytes } from "./token-bytes.ts";
 import { parseTokenizerFiles, type TokenizerFiles } from "./tokenizer-files.ts";
+import { cutLongestFirst } from "./truncation.ts";
 
 /** Each marker that a template might read costs two renderings (CWE-407). */
 const MAXIMUM_READ_MARKERS = 8;
@@ -27,6 +28,14 @@ export interface EncodeOptions {
   readonly specialTokens: boolean;
   /** Let spellings such as `<|end|>` become control tokens; by default only together with `specialTokens`. */
   readonly parseSpecial?: boolean;
+}
+
+/** What an encoder reads of one text or one pair of texts. */
+export interface EncodedSequence {
+  /** Plain ids with the special tokens around. */
+  readonly ids: number[];
+  /** Which of the two texts each id belongs to, 0 or 1. */
+  readonly segments: number[];
 }
 
 /** How {@link TextTokenizer.tokenBytes} reads a token. */
@@ -48,6 +57,7 @@ export interface TokenBytesOptions {
 export class TextTokenizer {
   readonly #tokenizer: Tokenizer;
   readonly #decoder: DecoderConfig;
+  readonly #lowers: boolean;
   readonly #template: ChatTemplate | null;
   readonly #added: readonly AddedToken[];
   readonly #addedIds: ReadonlySet<number>;
@@ -69,6 +79,7 @@ export class TextTokenizer {
       });
     }
     this.#decoder = tokenizerJson.decoder as DecoderConfig;
+    this.#lowers = lowersCase(tokenizerJson["normalizer"]);
     this.#added = [...this.#tokenizer.get_added_tokens_decoder().values()];
     this.#addedIds = new Set(this.#added.map((token) => token.id));
     this.#specialIds = new Set(
@@ -159,6 +170,28 @@ export class TextTokenizer {
     return this.#ids(tokens);
   }
 
+  /**
+   * A text, or a pair of texts, as an encoder reads it: equal to the reference tokenizer's with `truncation=True` and
+   * `split_special_tokens=True`. What the texts spell stays text.
+   *
+   * @param maximumLength - Tokens in all, special ones included; what exceeds it is cut off at the end of the longer text.
+   */
+  encodeSequence(text: string, pair: string | null, maximumLength: number): EncodedSequence {
+    const processor = this.#tokenizer.post_processor;
+    const first = this.#tokenize(text, "words", "");
+    const second = pair === null ? null : this.#tokenize(pair, "words", "");
+    const added = processor ? processor([], second && [], true).tokens.length : 0;
+    const [keptFirst, keptSecond] = cutLongestFirst([first.length, second?.length ?? 0], maximumLength, added);
+    const cut = [first.slice(0, keptFirst), second && second.slice(0, keptSecond)] as const;
+    const whole = processor ? processor(cut[0], cut[1], true) : null;
+    const tokens = whole?.tokens ?? [...cut[0], ...(cut[1] ?? [])];
+    // RoBERTa knows one segment alone, which its processor here does not say.
+    const single = second === null || (processor?.config as { readonly type?: unknown } | undefined)?.type === "RobertaProcessing";
+    const given = single ? undefined : whole?.token_type_ids;
+    const segments = tokens.map((_: string, index: number) => given?.[index] ?? (single || whole || index < keptFirst ? 0 : 1));
+    return { ids: this.#ids(tokens), segments };
+  }
+
   /** The text of plain ids; ids beyond the tokenizer (padding rows of the embedding) stand for nothing. @throws UnseenError TOKEN_OUT_OF_RANGE */
   decode(ids: readonly number[], { skipSpecialTokens = true }: { readonly skipSpecialTokens?: boolean } = {}): string {
     const parts: Uint8Array[] = [];
@@ -247,16 +280,22 @@ export class TextTokenizer {
   /** The reference algorithm: added tokens are cut out before and after normalisation, the model does the rest. */
   #tokenize(text: string, recognition: Recognition, mark: string): string[] {
     const [raw, normalized] = this.#splitter(recognition);
-    const { normalizer } = this.#tokenizer;
     const unmarked = (section: Section): string => (mark === "" ? section.text : section.text.replaceAll(mark, ""));
     return raw.split(text).flatMap((section, index) => {
       if (section.token) return [section.token.content];
       const plain = unmarked(section);
       if (plain === "") return [];
       return normalized
-        .split(normalizer ? normalizer(plain) : plain)
+        .split(this.#normalize(plain))
         .flatMap((part) => (part.token ? [part.token.content] : this.#ordinary(part.text, index)));
     });
+  }
+
+  /** JavaScript lowers a sigma at the end of a word to another letter; the reference lowers each character by itself. */
+  #normalize(text: string): string {
+    const { normalizer } = this.#tokenizer;
+    if (!normalizer) return text;
+    return normalizer(this.#lowers ? text.replaceAll("\u03A3", "\u03C3") : text);
   }
 
   #ordinary(text: string, index: number): string[] {
@@ -279,9 +318,16 @@ export class TextTokenizer {
       // Normalisation could make a control token out of look-alike text, so a template's are taken as they are spelled.
       const early = known.filter((token) => !later(token) || (recognition === "template" && control(token)));
       const rest = known.filter((token) => !early.includes(token));
-      pair = [new AddedTokenSplitter(early), new AddedTokenSplitter(rest, (content) => (normalizer ? normalizer(content) : content))];
+      pair = [new AddedTokenSplitter(early), new AddedTokenSplitter(rest, (content) => this.#normalize(content))];
       this.#splitters.set(recognition, pair);
     }
     return pair;
   }
+}
+
+/** Whether a normalizer's configuration turns capitals into small letters. */
+function lowersCase(normalizer: unknown): boolean {
+  const { type, lowercase, normalizers } = (normalizer ?? {}) as { type?: unknown; lowercase?: unknown; normalizers?: unknown };
+  if (type === "Sequence") return Array.isArray(normalizers) && normalizers.some(lowersCase);
+  return type === "Lowercase" || (type === "BertNormalizer" && lowercase !== false);
 }

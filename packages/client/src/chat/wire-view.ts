@@ -6,17 +6,22 @@ import type { WireEvent } from "../engines/blind.ts";
 
 /** Ids shown of a long list; the rest is counted. */
 const SHOWN = 24;
+/** Numbers shown of a list. */
+const SHOWN_NUMBERS = 8;
 
 /** Collects what passed between client and hosts during one answer. */
 export class WireView {
   readonly #sent: number[][] = [];
   readonly #received: number[] = [];
+  readonly #numbersSent: number[][] = [];
+  readonly #numbersReceived: number[][] = [];
   #host = "";
 
   /** For {@link BlindOptions.onWire}. */
   readonly record = (event: WireEvent): void => {
     this.#host = event.host;
-    if (event.direction === "sent") this.#sent.push([...event.ids]);
+    if (event.values) (event.direction === "sent" ? this.#numbersSent : this.#numbersReceived).push(Array.from(event.values));
+    else if (event.direction === "sent") this.#sent.push([...event.ids]);
     else this.#received.push(...event.ids);
   };
 
@@ -30,10 +35,22 @@ export class WireView {
     return this.#received;
   }
 
+  /** The encrypted numbers that hosts received and sent: pictures and vectors, one list each. */
+  get numbers(): { readonly sent: readonly (readonly number[])[]; readonly received: readonly (readonly number[])[] } {
+    return { sent: this.#numbersSent, received: this.#numbersReceived };
+  }
+
   /** Lines for the terminal: the prompt as the host received it, and the answer as it sent it. */
   lines(): string[] {
-    const sent = this.#sent.map((ids) => `  host saw   ${listIds(ids)}`);
-    return [...sent, `  host said  ${listIds(this.#received)}`, `             (${this.#host}; ids under your key, no text)`];
+    const sent = [...this.#sent.map(listIds), ...this.#numbersSent.map(listNumbers)];
+    const received = this.#received.length > 0 || this.#numbersReceived.length === 0 ? [listIds(this.#received)] : [];
+    const said = [...received, ...this.#numbersReceived.map(listNumbers)];
+    const kind = this.#sent.length > 0 ? "ids under your key, no text" : "numbers under your key, no picture";
+    return [
+      ...sent.map((line) => `  host saw   ${line}`),
+      ...said.map((line) => `  host said  ${line}`),
+      `             (${this.#host}; ${kind})`,
+    ];
   }
 }
 
@@ -41,4 +58,13 @@ export class WireView {
 export function listIds(ids: readonly number[]): string {
   const shown = ids.slice(0, SHOWN).join(" ");
   return `${shown}${ids.length > SHOWN ? ` … ` : " "}(${ids.length} token${ids.length === 1 ? "" : "s"})`;
+}
+
+/** The first numbers and how many there are. */
+export function listNumbers(values: readonly number[]): string {
+  const shown = values
+    .slice(0, SHOWN_NUMBERS)
+    .map((value) => value.toPrecision(4))
+    .join(" ");
+  return `${shown}${values.length > SHOWN_NUMBERS ? ` … ` : " "}(${values.length} number${values.length === 1 ? "" : "s"})`;
 }

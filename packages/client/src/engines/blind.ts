@@ -6,7 +6,8 @@ import { UnseenError } from "@unseen/core/errors.ts";
 import { createHmac, randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { TokenCipher } from "../token-cipher.ts";
-import type { Alternative, Engine, GenerateRequest, GeneratedChunk, HostModel } from "./engine.ts";
+import type { Alternative, Engine, GenerateRequest, GeneratedChunk } from "./engine.ts";
+import { HostPool, type ModelIdentity } from "./host-pool.ts";
 
 /** What a host saw of one request: the figures behind `--show-wire`. */
 export interface WireEvent {
@@ -14,6 +15,8 @@ export interface WireEvent {
   readonly direction: "sent" | "received";
   /** Cipher ids. */
   readonly ids: readonly number[];
+  /** Encrypted numbers, where no ids passed. */
+  readonly values?: ArrayLike<number>;
 }
 
 export interface BlindOptions {
@@ -23,26 +26,6 @@ export interface BlindOptions {
   readonly onResume?: () => void;
 }
 
-/** The public facts of an encrypted model that a host must agree with. */
-export interface ModelIdentity {
-  readonly name: string;
-  readonly fingerprint: string;
-  readonly vocabularySize: number;
-}
-
-interface Host {
-  readonly engine: Engine;
-  active: number;
-  /** Milliseconds since the epoch; a host that failed just now is asked last. */
-  failedAt: number;
-  /** What it serves, once asked; forgotten after a failure. */
-  model: Promise<HostModel> | null;
-  /** Tokens of prompt and answer that it offered when it was last asked; null before. */
-  contextLength: number | null;
-}
-
-/** How long a failed host goes to the end of the queue. */
-const PENALTY = 10_000;
 /** Between two rounds through all hosts. */
 const RESTART_PAUSE = 1_000;
 /** An answer that has begun waits so long for a host to load its model again. */
@@ -55,13 +38,13 @@ const RESTART_PATIENCE = 20_000;
 export class BlindEngine {
   readonly #identity: ModelIdentity;
   readonly #cipher: TokenCipher;
-  readonly #hosts: Host[];
+  readonly #pool: HostPool<Engine>;
   readonly #saltKey = randomBytes(32);
 
   constructor(identity: ModelIdentity, cipher: TokenCipher, engines: readonly Engine[]) {
     this.#identity = identity;
     this.#cipher = cipher;
-    this.#hosts = engines.map((engine) => ({ engine, active: 0, failedAt: 0, model: null, contextLength: null }));
+    this.#pool = new HostPool(identity, engines);
   }
 
   /** An unguessable cache salt that stays the same for one user during this run, so that their own prefixes stay cached. */
@@ -71,24 +54,20 @@ export class BlindEngine {
 
   /** Tokens of prompt and answer that every host seen so far offers; Infinity where none says. */
   get contextLength(): number {
-    return Math.min(...this.#hosts.map((host) => host.contextLength ?? Infinity));
+    return this.#pool.contextLength;
   }
 
   /** Waits until at least one host is known, so that {@link contextLength} is. @throws UnseenError as {@link connect}. */
-  async ready(): Promise<void> {
-    if (!this.#hosts.some((host) => host.contextLength !== null)) await this.connect();
+  ready(): Promise<void> {
+    return this.#pool.ready();
   }
 
   /**
    * Asks every host what it serves.
    * @throws UnseenError BUNDLE_MISMATCH when any host serves another model; otherwise the last failure when no host answers.
    */
-  async connect(): Promise<void> {
-    const results = await Promise.allSettled(this.#hosts.map((host) => this.#identify(host)));
-    const failures = results.flatMap((result) => (result.status === "rejected" ? [result.reason as unknown] : []));
-    const mismatch = failures.find((error) => UnseenError.isInstance(error) && error.code === "BUNDLE_MISMATCH");
-    if (mismatch) throw mismatch;
-    if (failures.length === results.length) throw failures.at(-1) ?? noHost(this.#identity.name);
+  connect(): Promise<void> {
+    return this.#pool.connect();
   }
 
   /**
@@ -100,12 +79,12 @@ export class BlindEngine {
     const enciphered = this.#encipherFixed(request);
     const received: number[] = [];
     const waiting = new RestartPatience();
-    for (let hosts = this.#order(); ;) {
+    for (let hosts = this.#pool.order(); ;) {
       const host = hosts.shift();
-      if (!host) throw noHost(this.#identity.name);
+      if (!host) throw this.#pool.none();
       host.active += 1;
       try {
-        const model = await this.#identify(host);
+        const model = await this.#pool.identify(host);
         if (received.length > 0) options.onResume?.();
         const prompt = this.#cipher.encipher([...request.prompt, ...received]);
         const remaining = request.maximumTokens - received.length;
@@ -124,65 +103,18 @@ export class BlindEngine {
         throw new UnseenError("HOST_PROTOCOL", `the host at ${host.engine.url} ended in mid-answer.`, { hint: "See the host's log." });
       } catch (error) {
         if (options.signal.aborted || !UnseenError.isInstance(error)) throw error;
-        host.failedAt = Date.now();
-        // Whatever comes up there next may be another model.
-        host.model = null;
+        this.#pool.fail(host);
         const finishReason = ended(request, received);
         if (finishReason) return yield { ids: [], finishReason };
         if (hosts.length === 0) {
           if (received.length === 0 || !waiting.allows(error)) throw error;
           await sleep(RESTART_PAUSE, undefined, { signal: options.signal });
-          hosts = this.#order();
+          hosts = this.#pool.order();
         }
       } finally {
         host.active -= 1;
       }
     }
-  }
-
-  /** The least busy host first, hosts that failed just now last. */
-  #order(): Host[] {
-    const recently = Date.now() - PENALTY;
-    return this.#hosts.toSorted(
-      (one, other) => Number(one.failedAt > recently) - Number(other.failedAt > recently) || one.active - other.active,
-    );
-  }
-
-  /** Shared by all requests that wait for it, therefore without any one caller's abort signal. */
-  #identify(host: Host): Promise<HostModel> {
-    if (host.model) return host.model;
-    const found = host.engine.probe().then((facts) => this.#recognise(host.engine.url, facts.models));
-    host.model = found;
-    const settle = (model: HostModel): void => {
-      host.contextLength = model.contextLength ?? Infinity;
-    };
-    const forget = (): void => {
-      if (host.model === found) host.model = null;
-    };
-    found.then(settle, forget);
-    return found;
-  }
-
-  #recognise(url: string, models: readonly HostModel[]): HostModel {
-    const { name, fingerprint, vocabularySize } = this.#identity;
-    // Engines that are not ours state no fingerprint: their only model, or the one of our name, must be it.
-    const unnamed = models.filter((candidate) => candidate.fingerprint === undefined);
-    const model =
-      models.find((candidate) => candidate.fingerprint === fingerprint) ??
-      (models.length === 1 ? unnamed[0] : unnamed.find((candidate) => candidate.id === name));
-    if (model && (model.vocabularySize ?? vocabularySize) === vocabularySize) return model;
-    const offered =
-      models
-        .map((candidate) => candidate.fingerprint?.slice(0, 8) ?? "without a fingerprint")
-        .slice(0, 4)
-        .join(", ") || "nothing";
-    throw new UnseenError(
-      "BUNDLE_MISMATCH",
-      `the host at ${url} serves another encrypted model: expected ${fingerprint.slice(0, 8)}, got ${offered}.`,
-      {
-        hint: `Serve the directory that was encrypted as ${name}, or choose the bundle of the model that is served there.`,
-      },
-    );
   }
 
   #encipherFixed(request: GenerateRequest): GenerateRequest {
@@ -246,8 +178,4 @@ class RestartPatience {
   end(): void {
     this.#deadline = null;
   }
-}
-
-function noHost(model: string): UnseenError {
-  return new UnseenError("HOST_UNREACHABLE", `model ${model} has no host.`, { hint: "Give one with --host URL." });
 }

@@ -64,11 +64,15 @@ export interface HostFacts {
   readonly engine: string;
 }
 
-/** A connection to one host. */
-export interface Engine {
+/** A connection to one host, whatever it computes. */
+export interface ModelHost {
   readonly url: string;
   /** Asks the host what it serves. @throws UnseenError HOST_UNREACHABLE, HOST_LOADING, HOST_REFUSED, HOST_PROTOCOL, HOST_TIMEOUT. */
   probe(signal?: AbortSignal): Promise<HostFacts>;
+}
+
+/** A connection to one host that continues token ids. */
+export interface Engine extends ModelHost {
   /**
    * Streams one answer; leaving the loop early closes the connection, so the host stops computing.
    * @throws UnseenError HOST_* or OVERLOADED; the abort reason once `signal` fires.

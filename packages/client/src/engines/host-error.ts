@@ -82,9 +82,14 @@ export function connectionError(url: string, error: unknown): unknown {
   });
 }
 
-/** Reads a JSON answer of limited size. @throws UnseenError HOST_PROTOCOL. */
-export async function readJson(url: string, response: HostResponse): Promise<unknown> {
-  const text = await readLimited(response);
+/** Reads a JSON answer of limited size; `touch` is called for every piece of it. @throws UnseenError HOST_PROTOCOL. */
+export async function readJson(
+  url: string,
+  response: HostResponse,
+  maximumBytes = MAXIMUM_ANSWER_BYTES,
+  touch = (): void => {},
+): Promise<unknown> {
+  const text = await readLimited(response, maximumBytes, touch);
   try {
     if (text !== null) return JSON.parse(text);
   } catch {
@@ -95,12 +100,13 @@ export async function readJson(url: string, response: HostResponse): Promise<unk
   });
 }
 
-async function readLimited(response: HostResponse): Promise<string | null> {
+async function readLimited(response: HostResponse, maximumBytes: number, touch: () => void): Promise<string | null> {
   const parts: Uint8Array[] = [];
   let bytes = 0;
   for await (const part of response.body) {
+    touch();
     bytes += part.length;
-    if (bytes > MAXIMUM_ANSWER_BYTES) return null;
+    if (bytes > maximumBytes) return null;
     parts.push(part);
   }
   return Buffer.concat(parts).toString("utf8");
@@ -108,7 +114,7 @@ async function readLimited(response: HostResponse): Promise<string | null> {
 
 async function errorBody(response: HostResponse): Promise<unknown> {
   try {
-    return JSON.parse((await readLimited(response)) ?? "null") as unknown;
+    return JSON.parse((await readLimited(response, MAXIMUM_ANSWER_BYTES, () => {})) ?? "null") as unknown;
   } catch {
     return null;
   }

@@ -7,39 +7,16 @@ import { z } from "zod";
 import type { Alternative, Engine, GenerateRequest, GeneratedChunk, HostFacts, TokenLogprob } from "./engine.ts";
 import { readEvents } from "./event-stream.ts";
 import { HostConnection, type HostResponse } from "./host-connection.ts";
-import { connectionError, failure, readJson, refusal } from "./host-error.ts";
+import { connectionError, failure, refusal } from "./host-error.ts";
+import { DEFAULT_SILENCE, hostRoot, listHostModels, protocolViolation, type HostAddress } from "./model-list.ts";
 import { Watchdog } from "./watchdog.ts";
 
-export interface VllmOptions {
-  /** Root of the server, with or without a final `/v1`. */
-  readonly url: string;
-  readonly apiKey?: string;
-  /** Milliseconds without a byte before a host counts as hung. */
-  readonly silence?: number;
-}
-
-/** Long enough to read a long prompt on a slow machine before the first token. */
-const DEFAULT_SILENCE = 120_000;
-const PROBE_TIMEOUT = 10_000;
 /** Events in a row that bring no token (CWE-835); engines send a few at the start and at the end. */
 const MAXIMUM_IDLE_EVENTS = 1_000;
 /** What OpenAI writes for "practically impossible"; stands for the null that JSON makes of minus infinity. */
 const LEAST_LOGPROB = -9999;
 
 const identifier = z.int().nonnegative();
-
-const modelList = z.object({
-  data: z
-    .array(
-      z.object({
-        id: z.string().max(1024),
-        owned_by: z.string().nullish(),
-        max_model_len: z.int().positive().nullish(),
-        unseen: z.object({ fingerprint: z.string().nullish(), vocabularySize: z.int().positive().nullish() }).nullish(),
-      }),
-    )
-    .max(10_000),
-});
 
 const logprobLists = z.object({
   tokens: z.array(z.string()),
@@ -67,35 +44,14 @@ export class VllmEngine implements Engine {
   readonly #connection: HostConnection;
   readonly #silence: number;
 
-  constructor(options: VllmOptions) {
-    this.url = options.url.replace(/\/+$/, "").replace(/\/v1$/, "");
+  constructor(options: HostAddress) {
+    this.url = hostRoot(options.url);
     this.#connection = new HostConnection(this.url, options.apiKey);
     this.#silence = options.silence ?? DEFAULT_SILENCE;
   }
 
-  async probe(signal?: AbortSignal): Promise<HostFacts> {
-    const watchdog = new Watchdog(Math.min(PROBE_TIMEOUT, this.#silence), `the host at ${this.url}`, signal);
-    let response: HostResponse | undefined;
-    try {
-      response = await this.#connection.get("/v1/models", watchdog.signal);
-      if (!response.ok) throw await refusal(this.url, response);
-      const list = modelList.safeParse(await readJson(this.url, response));
-      if (!list.success) throw this.#violation("its list of models has another form");
-      const engine = list.data.data[0]?.owned_by ?? "unknown";
-      const models = list.data.data.map((row) => ({
-        id: row.id,
-        ...(row.max_model_len ? { contextLength: row.max_model_len } : {}),
-        ...(row.unseen?.fingerprint ? { fingerprint: row.unseen.fingerprint } : {}),
-        ...(row.unseen?.vocabularySize ? { vocabularySize: row.unseen.vocabularySize } : {}),
-      }));
-      return { models, engine };
-    } catch (error) {
-      if (signal?.aborted) throw signal.reason;
-      throw connectionError(this.url, watchdog.signal.aborted ? watchdog.signal.reason : error);
-    } finally {
-      watchdog.stop();
-      response?.finish();
-    }
+  probe(signal?: AbortSignal): Promise<HostFacts> {
+    return listHostModels(this.url, this.#connection, this.#silence, signal);
   }
 
   async *generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GeneratedChunk> {
@@ -167,8 +123,8 @@ export class VllmEngine implements Engine {
     });
   }
 
-  #violation(what: string, hint = "Check that the address is a token server's."): UnseenError {
-    return new UnseenError("HOST_PROTOCOL", `the host at ${this.url} violates the protocol: ${what}.`, { hint });
+  #violation(what: string, hint?: string): UnseenError {
+    return protocolViolation(this.url, what, hint);
   }
 }
 

@@ -10,7 +10,7 @@ import type { WireEvent } from "../engines/blind.ts";
 import type { AnswerContext } from "./answer.ts";
 import type { Delta } from "./delta.ts";
 import type { Metrics } from "./metrics.ts";
-import type { ServedModel } from "./model.ts";
+import type { EncoderModel, OfferedModel, ServedModel } from "./model.ts";
 
 /** A line of the gateway's log. It never holds content, only what an operator needs. */
 export interface LogEntry {
@@ -29,7 +29,7 @@ export interface LogEntry {
 
 /** What the routes share. */
 export interface Gateway {
-  readonly models: readonly ServedModel[];
+  readonly models: readonly OfferedModel[];
   readonly metrics: Metrics;
   readonly log: (entry: LogEntry) => void;
   readonly onWire: ((event: WireEvent) => void) | undefined;
@@ -69,8 +69,8 @@ export class Exchange {
     gateway.metrics.begin();
   }
 
-  /** The model that a request names. @throws UnseenError MODEL_NOT_FOUND, RequestError REQUEST_INVALID. */
-  choose(name: string | null | undefined): ServedModel {
+  /** The model that a request names, whatever it does. @throws UnseenError MODEL_NOT_FOUND, RequestError REQUEST_INVALID. */
+  find(name: string | null | undefined): OfferedModel {
     const { models } = this.#gateway;
     const found = name ? models.find((model) => model.id === name) : models.length === 1 ? models[0] : undefined;
     if (found) {
@@ -81,6 +81,28 @@ export class Exchange {
     if (!name)
       throw new RequestError("REQUEST_INVALID", "model", "model: expected the name of a model.", { hint: `Choose one of: ${offered}.` });
     throw new UnseenError("MODEL_NOT_FOUND", "no model of that name is served here.", { hint: `Choose one of: ${offered}.` });
+  }
+
+  /** The model that a request names, to continue text. @throws UnseenError as {@link find}; RequestError REQUEST_UNSUPPORTED for an encoder. */
+  choose(name: string | null | undefined): ServedModel {
+    const found = this.find(name);
+    if (!("encoder" in found)) return found;
+    const isClassifier = found.encoder.task === "classification";
+    throw new RequestError(
+      "REQUEST_UNSUPPORTED",
+      "model",
+      `model ${found.id} writes no text; it makes ${isClassifier ? "labels" : "vectors"}.`,
+      { hint: isClassifier ? "Use POST /classify." : "Use POST /v1/embeddings or /v1/rerank." },
+    );
+  }
+
+  /** The model that a request names, to encode. @throws UnseenError as {@link find}; RequestError REQUEST_UNSUPPORTED for one that continues text. */
+  chooseEncoder(name: string | null | undefined): EncoderModel {
+    const found = this.find(name);
+    if ("encoder" in found) return found;
+    throw new RequestError("REQUEST_UNSUPPORTED", "model", `model ${found.id} writes text; it makes no embeddings, labels or scores.`, {
+      hint: "Use POST /v1/chat/completions, or choose an encoder.",
+    });
   }
 
   /** Salt input of a request's prefix cache. */

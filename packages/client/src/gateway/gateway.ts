@@ -1,5 +1,5 @@
 /**
- * The OpenAI-compatible gateway: text on this side, token ids under a secret substitution on the hosts' side.
+ * The OpenAI-compatible gateway: text and pictures on this side, token ids under a secret substitution and encrypted numbers on the hosts' side.
  * @module
  */
 import { Hono } from "hono";
@@ -10,16 +10,17 @@ import { describeError, RequestError } from "../openai/errors.ts";
 import { freshId } from "../openai/identifiers.ts";
 import { chatRoute } from "./chat-route.ts";
 import { completionRoute } from "./completion-route.ts";
+import { classifyRoute, embeddingsRoute, rerankRoute } from "./encoder-routes.ts";
 import { Exchange, type Gateway, type GatewayEnvironment, type LogEntry } from "./exchange.ts";
 import { guard, loopbackNames, presentedKey } from "./guard.ts";
 import { Metrics } from "./metrics.ts";
-import { serveModel, type GatewayModel, type ServedModel } from "./model.ts";
-import { embeddingsRoute, listModelsRoute, showModelRoute } from "./model-routes.ts";
+import { serveModel, type GatewayModel, type OfferedModel } from "./model.ts";
+import { listModelsRoute, showModelRoute } from "./model-routes.ts";
 import { responsesRoute } from "./responses-route.ts";
 import { applyTemplateRoute, detokenizeRoute, tokenizeRoute } from "./token-routes.ts";
 
 export interface GatewayOptions {
-  readonly models: readonly (GatewayModel | ServedModel)[];
+  readonly models: readonly (GatewayModel | OfferedModel)[];
   /** Demanded from every client when set. */
   readonly apiKey?: string | undefined;
   /** Names under which the gateway may be addressed; by default this machine's names for itself, null accepts any. */
@@ -28,7 +29,7 @@ export interface GatewayOptions {
   readonly origins?: readonly string[] | undefined;
   /** Gets one entry per request, without content. */
   readonly log?: ((entry: LogEntry) => void) | undefined;
-  /** Gets the cipher ids that hosts receive and send, for showing them to the key holder. */
+  /** Gets the cipher ids and encrypted numbers that hosts receive and send, for showing them to the key holder. */
   readonly onWire?: ((event: WireEvent) => void) | undefined;
 }
 
@@ -41,7 +42,7 @@ export function createGateway(options: GatewayOptions): Hono<GatewayEnvironment>
     hostNames: options.hostNames === null ? null : new Set([...loopbackNames, ...(options.hostNames ?? [])]),
   };
   const gateway: Gateway = {
-    models: options.models.map((model) => ("blind" in model ? model : serveModel(model))),
+    models: options.models.map((model) => serveModel(model)),
     metrics: new Metrics(),
     log: options.log ?? (() => {}),
     onWire: options.onWire,
@@ -83,6 +84,9 @@ export function createGateway(options: GatewayOptions): Hono<GatewayEnvironment>
   application.post("/v1/completions", completionRoute);
   application.post("/v1/responses", responsesRoute);
   application.post("/v1/embeddings", embeddingsRoute);
+  application.post("/classify", classifyRoute);
+  application.post("/v1/rerank", rerankRoute);
+  application.post("/rerank", rerankRoute);
   application.post("/tokenize", tokenizeRoute);
   application.post("/detokenize", detokenizeRoute);
   application.post("/apply-template", applyTemplateRoute);

@@ -1,13 +1,9 @@
 /**
- * `GET /v1/models` and `GET /v1/models/:id`; `POST /v1/embeddings`, which needs a model that makes embeddings.
+ * `GET /v1/models` and `GET /v1/models/:id`.
  * @module
  */
-import { z } from "zod";
-import { RequestError } from "../openai/errors.ts";
-import { parseRequest } from "../openai/parse.ts";
 import type { Gateway, GatewayContext } from "./exchange.ts";
-import type { ServedModel } from "./model.ts";
-import { readBody } from "./read-body.ts";
+import type { OfferedModel } from "./model.ts";
 
 /** Lists the models. */
 export function listModelsRoute(gateway: Gateway): (context: GatewayContext) => Response {
@@ -18,7 +14,7 @@ export function listModelsRoute(gateway: Gateway): (context: GatewayContext) => 
 export function showModelRoute(context: GatewayContext): Response {
   // Names may hold slashes, as in `org/name`; clients send them as they are or encoded.
   const name = decode(context.req.path.slice("/v1/models/".length));
-  return context.json(modelRow(context.get("exchange").choose(name)));
+  return context.json(modelRow(context.get("exchange").find(name)));
 }
 
 /** A name that is no valid encoding is nobody's name. */
@@ -30,24 +26,20 @@ function decode(name: string): string {
   }
 }
 
-const embeddingsSchema = z.object({ model: z.string().nullish() });
-
-/** Says that a model writes text and makes no embeddings. @throws RequestError REQUEST_UNSUPPORTED. */
-export async function embeddingsRoute(context: GatewayContext): Promise<Response> {
-  const request = parseRequest(embeddingsSchema, await readBody(context));
-  const model = context.get("exchange").choose(request.model);
-  throw new RequestError("REQUEST_UNSUPPORTED", "model", `model ${model.id} writes text; it makes no embeddings.`, {
-    hint: "Encoder models are not served by this version yet.",
-  });
-}
-
-function modelRow({ id, bundle, contextLength }: ServedModel): unknown {
+function modelRow(model: OfferedModel): unknown {
+  const { id, bundle, contextLength } = model;
   return {
     id,
     object: "model",
     created: Math.floor(Date.parse(bundle.created) / 1000) || 0,
     owned_by: "unseen",
-    max_model_len: contextLength,
-    unseen: { fingerprint: bundle.fingerprint, strength: bundle.strength, family: bundle.family },
+    // JSON has no infinity: a model of pictures has no length.
+    max_model_len: Number.isFinite(contextLength) ? contextLength : null,
+    unseen: {
+      fingerprint: bundle.fingerprint,
+      strength: bundle.strength,
+      family: bundle.family,
+      ...("encoder" in model ? { task: model.encoder.task } : {}),
+    },
   };
 }

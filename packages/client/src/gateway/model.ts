@@ -1,13 +1,15 @@
 /**
- * A model that the gateway serves: what the key holder knows of it, and where its hosts are.
+ * The models that a gateway offers: what the key holder knows of them, and where their hosts are.
  * @module
  */
 import type { Bundle } from "../bundle.ts";
-import type { Engine } from "../engines/engine.ts";
+import type { BlindEncoder } from "../encoders/blind-encoder.ts";
+import type { Engine, ModelHost } from "../engines/engine.ts";
 import { BlindEngine } from "../engines/blind.ts";
 import type { TokenCipher } from "../token-cipher.ts";
 import type { TextTokenizer } from "../tokenizer.ts";
 
+/** A model that continues text. */
 export interface GatewayModel {
   /** The name by which clients ask for it. */
   readonly id: string;
@@ -25,8 +27,25 @@ export interface ServedModel extends GatewayModel {
   readonly contextLength: number;
 }
 
-/** Gives a model its blind session. */
-export function serveModel(model: GatewayModel): ServedModel {
+/** A model that makes labels, vectors or scores of texts or pictures. */
+export interface EncoderModel {
+  readonly id: string;
+  readonly bundle: Bundle;
+  readonly tokenizer: TextTokenizer | null;
+  readonly engines: readonly ModelHost[];
+  readonly encoder: BlindEncoder;
+  /** Tokens of one text. */
+  readonly contextLength: number;
+}
+
+/** Whatever a running gateway offers. */
+export type OfferedModel = ServedModel | EncoderModel;
+
+/** Gives a model its blind session; an encoder has one. */
+export function serveModel(model: GatewayModel): ServedModel;
+export function serveModel(model: GatewayModel | OfferedModel): OfferedModel;
+export function serveModel(model: GatewayModel | OfferedModel): OfferedModel {
+  if ("encoder" in model || "blind" in model) return model;
   const { name, fingerprint, vocabularySize, contextLength } = model.bundle;
   const blind = new BlindEngine({ name, fingerprint, vocabularySize }, model.cipher, model.engines);
   return {
@@ -39,6 +58,6 @@ export function serveModel(model: GatewayModel): ServedModel {
 }
 
 /** Asks the model's hosts who they are. @throws UnseenError BUNDLE_MISMATCH, or HOST_* when none answers. */
-export function connectModel(model: ServedModel): Promise<void> {
-  return model.blind.connect();
+export function connectModel(model: OfferedModel): Promise<void> {
+  return "encoder" in model ? model.encoder.connect() : model.blind.connect();
 }

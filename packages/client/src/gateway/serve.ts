@@ -37,7 +37,7 @@ export interface RunningGateway {
  */
 export async function startGateway(options: StartOptions): Promise<RunningGateway> {
   const { port = DEFAULT_GATEWAY_PORT, hostname = "127.0.0.1" } = options;
-  const models = options.models.map((model) => ("blind" in model ? model : serveModel(model)));
+  const models = options.models.map((model) => serveModel(model));
   await Promise.all(models.map((model) => connectModel(model).catch(allowLoading)));
   const isLoopback = loopbackNames.has(hostname) || hostname === "::1";
   const hostNames = options.hostNames === undefined && !isLoopback ? null : options.hostNames;
@@ -55,6 +55,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
       server.close();
       server.closeAllConnections();
       await closed;
+      for (const model of models) if ("encoder" in model) model.encoder.close();
     },
   };
 }

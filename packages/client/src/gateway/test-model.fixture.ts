@@ -53,7 +53,7 @@ export function testTokenizer(chatTemplate = FULL_TEMPLATE): TextTokenizer {
     post_processor: {
       type: "TemplateProcessing",
       single: [{ SpecialToken: { id: "<|bos|>", type_id: 0 } }, { Sequence: { id: "A", type_id: 0 } }],
-      pair: [],
+      pair: [{ SpecialToken: { id: "<|bos|>", type_id: 0 } }, { Sequence: { id: "A", type_id: 0 } }, { Sequence: { id: "B", type_id: 1 } }],
       special_tokens: { "<|bos|>": { id: "<|bos|>", ids: [BOS], tokens: ["<|bos|>"] } },
     },
     decoder: { type: "ByteLevel", add_prefix_space: true, trim_offsets: true, use_regex: true },

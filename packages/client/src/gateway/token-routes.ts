@@ -10,7 +10,7 @@ import { parseRequest } from "../openai/parse.ts";
 import type { TextTokenizer } from "../tokenizer.ts";
 import type { GatewayContext } from "./exchange.ts";
 import { toTemplateMessages } from "./messages.ts";
-import type { ServedModel } from "./model.ts";
+import type { OfferedModel } from "./model.ts";
 import { readBody } from "./read-body.ts";
 
 const templateFields = {
@@ -71,8 +71,8 @@ export async function applyTemplateRoute(context: GatewayContext): Promise<Respo
   return context.json({ prompt: render(choose(context, request.model).tokenizer, request).text });
 }
 
-function choose(context: GatewayContext, name: string | null | undefined): { model: ServedModel; tokenizer: TextTokenizer } {
-  const model = context.get("exchange").choose(name);
+function choose(context: GatewayContext, name: string | null | undefined): { model: OfferedModel; tokenizer: TextTokenizer } {
+  const model = context.get("exchange").find(name);
   if (model.tokenizer) return { model, tokenizer: model.tokenizer };
   throw new UnseenError("TOKENIZER_MISSING", `model ${model.id} has no tokenizer.`, { hint: "Add a tokenizer to the model's bundle." });
 }
