@@ -3,7 +3,7 @@
  * @module
  */
 import { readdir, readFile } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { bundleDirectory, loadBundle, writeBundle, type Bundle } from "@unseen/client/bundle.ts";
 import type { Home } from "@unseen/client/home.ts";
 import { recordModel, type Key } from "@unseen/client/keyring.ts";
@@ -110,5 +110,9 @@ async function readBundleFiles(home: Home, fingerprint: string): Promise<Record<
 
 /** The last part of a path without its extension: a model's default name. */
 export function nameOf(path: string): string {
-  return basename(path).replace(/\.gguf$/, "");
+  const name = basename(path).replace(/\.(?:gguf|onnx)$/, "");
+  if (name !== "model" || !path.endsWith(".onnx")) return name;
+  // Exporters call every model so; its directory, or that above `onnx`, has the name.
+  const directory = dirname(resolve(path));
+  return basename(basename(directory) === "onnx" ? dirname(directory) : directory);
 }

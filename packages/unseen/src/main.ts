@@ -4,7 +4,9 @@
  */
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
+import { addEncoderCommands } from "./commands/encode.ts";
 import { addEncryptCommands } from "./commands/encrypt.ts";
+import { addInspectCommand } from "./commands/inspect.ts";
 import { addIdCommands } from "./commands/ids.ts";
 import { addKeyCommands } from "./commands/key.ts";
 import { addModelCommands } from "./commands/pull.ts";
@@ -26,7 +28,9 @@ export function createProgram(): Command {
   addKeyCommands(program);
   addModelCommands(program);
   addEncryptCommands(program);
+  addInspectCommand(program);
   addServeCommands(program);
+  addEncoderCommands(program);
   addIdCommands(program);
   program.addHelpText(
     "after",

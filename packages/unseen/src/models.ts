@@ -2,8 +2,10 @@
  * From bundles, keys and host addresses to models that a gateway or a chat can use.
  * @module
  */
-import { listBundles, loadBundle, loadBundleTokenizer, type Bundle } from "@unseen/client/bundle.ts";
-import type { GatewayModel } from "@unseen/client/gateway/model.ts";
+import { listBundles, loadBundle, loadBundleInterface, loadBundleTokenizer, type Bundle } from "@unseen/client/bundle.ts";
+import { openEncoder } from "@unseen/client/encoders/open-encoder.ts";
+import type { HostAddress } from "@unseen/client/engines/model-list.ts";
+import type { EncoderModel, GatewayModel } from "@unseen/client/gateway/model.ts";
 import { VllmEngine } from "@unseen/client/engines/vllm.ts";
 import type { Engine, HostModel } from "@unseen/client/engines/engine.ts";
 import type { Home } from "@unseen/client/home.ts";
@@ -32,6 +34,8 @@ export const hostOptions: readonly OptionSpecification[] = [
 ];
 
 export interface HostFlags {
+  /** Key of the models; each bundle names its own where absent. */
+  readonly key?: string;
   readonly model?: readonly string[];
   readonly host?: readonly string[];
   readonly hostApiKey?: string;
@@ -44,21 +48,22 @@ export interface HostFlags {
  *
  * @throws UnseenError `HOST_*`, `BUNDLE_NOT_FOUND`, `BUNDLE_MISMATCH`, `KEY_*`
  */
-export async function connectModels(home: Home, flags: HostFlags): Promise<GatewayModel[]> {
+export async function connectModels(home: Home, flags: HostFlags): Promise<(GatewayModel | EncoderModel)[]> {
   const urls = flags.host ?? [DEFAULT_HOST];
   const silence = flags.timeout ? { silence: flags.timeout * 1000 } : {};
-  const engines = urls.map((url) => new VllmEngine({ url, ...silence, ...(flags.hostApiKey ? { apiKey: flags.hostApiKey } : {}) }));
+  const addresses = urls.map((url): HostAddress => ({ url, ...silence, ...(flags.hostApiKey ? { apiKey: flags.hostApiKey } : {}) }));
+  const hosts = addresses.map((address) => ({ address, engine: new VllmEngine(address) }));
   const wanted = flags.model ? await Promise.all(flags.model.map((name) => loadBundle(home, name))) : null;
-  const paired = new Map<string, { bundle: Bundle; engines: Engine[] }>();
+  const paired = new Map<string, { bundle: Bundle; hosts: Host[] }>();
   const failures: unknown[] = [];
-  for (const engine of engines) {
+  for (const host of hosts) {
     try {
-      const facts = await engine.probe();
-      const bundles = await Promise.all(facts.models.map((model) => bundleFor(home, model, wanted, engine.url)));
+      const facts = await host.engine.probe();
+      const bundles = await Promise.all(facts.models.map((model) => bundleFor(home, model, wanted, host.engine.url)));
       for (const bundle of bundles) {
         if (!bundle) continue;
-        const entry = paired.get(bundle.fingerprint) ?? { bundle, engines: [] };
-        entry.engines.push(engine);
+        const entry = paired.get(bundle.fingerprint) ?? { bundle, hosts: [] };
+        entry.hosts.push(host);
         paired.set(bundle.fingerprint, entry);
       }
     } catch (error) {
@@ -74,9 +79,33 @@ export async function connectModels(home: Home, flags: HostFlags): Promise<Gatew
       })
     );
   for (const entry of wanted?.length === 1 ? paired.values() : []) {
-    for (const engine of engines) if (!entry.engines.includes(engine)) entry.engines.push(engine);
+    for (const host of hosts) if (!entry.hosts.includes(host)) entry.hosts.push(host);
   }
-  return Promise.all([...paired.values()].map((entry) => openModelFor(home, entry.bundle, entry.engines)));
+  return Promise.all([...paired.values()].map((entry) => openOn(home, entry.bundle, entry.hosts, flags.key)));
+}
+
+interface Host {
+  readonly address: HostAddress;
+  readonly engine: Engine;
+}
+
+/** A model on its hosts: an encoder where the bundle says how to use its ends. */
+async function openOn(home: Home, bundle: Bundle, hosts: readonly Host[], keyName?: string): Promise<GatewayModel | EncoderModel> {
+  const ends = await loadBundleInterface(home, bundle);
+  const engines = hosts.map((host) => host.engine);
+  if (!ends) return openModelFor(home, bundle, engines);
+  const key = await openKey(keyName ?? bundle.keyId, home);
+  if (key.id !== bundle.keyId)
+    throw new UnseenError("KEY_WRONG", `model ${bundle.name} was encrypted under the key ${bundle.keyId}, not ${key.id}.`, {
+      hint: "Leave out --key, or name that key.",
+    });
+  return openEncoder(
+    home,
+    bundle,
+    ends,
+    key.secret,
+    hosts.map((host) => host.address),
+  );
 }
 
 /** A model without a host, for encoding and decoding. Throws `KEY_*`, `BUNDLE_*`. */

@@ -16,6 +16,14 @@ import { bundleModel, moveBundle, nameOf } from "../bundle-model.ts";
 import { addCommand, EXIT_CODE, wholeNumber, type OptionSpecification } from "../command.ts";
 import { keyOption, openKey, openOrMakeKey } from "../keys.ts";
 import { affordableTokens, describeFidelity, measureFidelity, sampleSequences } from "../measure.ts";
+import {
+  encryptingOptions,
+  encryptOnnxCommand,
+  tracingOptions,
+  verifyOnnxCommand,
+  type EncryptingFlags,
+  type EncryptOnnxCommand,
+} from "../onnx/commands.ts";
 import type { Terminal } from "../terminal.ts";
 
 const transformOptions: readonly OptionSpecification[] = [
@@ -50,23 +58,32 @@ interface TransformFlags {
 }
 
 export function addEncryptCommands(program: Command): void {
-  addCommand<TransformFlags & { key: string; tokenizer?: string }>(program, {
+  addCommand<TransformFlags & EncryptingFlags & { key: string; tokenizer?: string }>(program, {
     name: "encrypt",
-    description: "encrypt a model: a Hugging Face directory or a GGUF file",
-    arguments: [["<model>", "directory or .gguf file"]],
+    description: "encrypt a model: a Hugging Face directory, a GGUF or an ONNX file",
+    arguments: [["<model>", "directory, .gguf or .onnx file"]],
     options: [
       keyOption,
       ...transformOptions,
       { flags: "--tokenizer <directory>", description: "where the tokenizer lies, if not with the model" },
+      ...tracingOptions,
+      ...encryptingOptions,
     ],
     async run({ options, values, terminal }) {
       const source = resolve(values[0] as string);
       const home = resolveHome();
       const { key, made } = await openOrMakeKey(options.key, home);
       if (made) terminal.note(`Made the key ${key.name} (${key.id}). Back it up: unseen key export ${key.name} FILE`);
-      const output = options.out ?? `${source.replace(/\.gguf$/, "")}-unseen${source.endsWith(".gguf") ? ".gguf" : ""}`;
+      const [extension = ""] = /\.(?:gguf|onnx)$/.exec(source) ?? [];
+      const output = options.out ?? `${source.slice(0, source.length - extension.length)}-unseen${extension}`;
       keepApart(output, home);
       const name = options.name ?? nameOf(source);
+      if (extension === ".onnx") {
+        refuseWeightFlags(options);
+        const { strength, measure, tokenizer } = options;
+        const progress: EncryptOnnxCommand["progress"] = (work) => withProgress("encrypting", terminal, work);
+        return encryptOnnxCommand({ source, output, key, name, strength, flags: options, tokenizer, measure, home, terminal, progress });
+      }
       let bundled: Awaited<ReturnType<typeof bundleModel>> | undefined;
       const result = await withProgress("encrypting", terminal, (run) =>
         encryptModel({
@@ -140,48 +157,65 @@ export function addEncryptCommands(program: Command): void {
     },
   });
 
-  addCommand<{ key: string; tokens: number; prompts?: string; tokenizer?: string }>(program, {
-    name: "verify",
-    description: "run a plain and an encrypted model on the same text and compare every logit",
-    arguments: [
-      ["<plain>", "the plain model"],
-      ["<encrypted>", "the encrypted model"],
-    ],
-    options: [
-      keyOption,
-      { flags: "--tokens <count>", description: "positions to compare", fallback: "64", parse: wholeNumber(1, 100_000) },
-      { flags: "--prompts <file>", description: "a text file, one prompt a line" },
-      { flags: "--tokenizer <directory>", description: "where the tokenizer lies, if not with the plain model" },
-    ],
-    async run({ options, values, terminal }) {
-      const [plain, encrypted] = values as [string, string];
-      const key = await openKey(options.key);
-      const manifest = (await openModel(encrypted)).manifest;
-      if (!manifest)
-        throw new UnseenError("NOT_ENCRYPTED", `${encrypted} is not an encrypted model.`, {
-          hint: "Give the plain model first, the encrypted one second.",
+  addCommand<{ key: string; tokens: number; prompts?: string; tokenizer?: string; case?: string; rounds: number; dimension?: string[] }>(
+    program,
+    {
+      name: "verify",
+      description: "run a plain and an encrypted model on the same inputs and compare every number that comes out",
+      arguments: [
+        ["<plain>", "the plain model"],
+        ["<encrypted>", "the encrypted model"],
+      ],
+      options: [
+        keyOption,
+        { flags: "--tokens <count>", description: "positions to compare", fallback: "64", parse: wholeNumber(1, 100_000) },
+        { flags: "--prompts <file>", description: "a text file, one prompt a line" },
+        { flags: "--tokenizer <directory>", description: "where the tokenizer lies, if not with the plain model" },
+        { flags: "--case <file>", description: "ONNX: a safetensors file with the inputs, named in.NAME (default: random inputs)" },
+        { flags: "--rounds <count>", description: "ONNX: random inputs to compare", fallback: "4", parse: wholeNumber(1, 10_000) },
+        { flags: "--dimension <name=size>", description: "ONNX: size of a named dimension (repeatable)", repeated: true },
+      ],
+      async run({ options, values, terminal }) {
+        const [plain, encrypted] = values as [string, string];
+        const key = await openKey(options.key);
+        if (plain.endsWith(".onnx") || encrypted.endsWith(".onnx"))
+          return verifyOnnxCommand(plain, encrypted, key, { ...options, rounds: Number(options.rounds) }, terminal);
+        const manifest = (await openModel(encrypted)).manifest;
+        if (!manifest)
+          throw new UnseenError("NOT_ENCRYPTED", `${encrypted} is not an encrypted model.`, {
+            hint: "Give the plain model first, the encrypted one second.",
+          });
+        const tokenizer = await findTokenizer(options.tokenizer ?? plain, manifest.fingerprint);
+        const prompts = options.prompts
+          ? (await readFile(options.prompts, "utf8")).split("\n").filter((line) => line.trim() !== "")
+          : undefined;
+        if (prompts && !tokenizer)
+          throw new UnseenError("TOKENIZER_MISSING", "--prompts needs a tokenizer, and none lies with the plain model or in its bundle.", {
+            hint: "Say where it lies with --tokenizer DIRECTORY, or leave out --prompts.",
+          });
+        const sequences = sampleSequences(tokenizer, manifest.vocabularySize, Number(options.tokens), prompts);
+        const fidelity = await measureFidelity(plain, encrypted, key.secret, sequences);
+        terminal.print(describeFidelity(fidelity));
+        // A model that disagrees with its original more often than not is not an encryption of it.
+        const failed = fidelity.greedyAgreement < 0.5;
+        if (!failed) return fidelity;
+        const error = new UnseenError("VERIFICATION_FAILED", "the two models do not compute the same.", {
+          hint: "The plain model is probably not the original of the encrypted one.",
         });
-      const tokenizer = await findTokenizer(options.tokenizer ?? plain, manifest.fingerprint);
-      const prompts = options.prompts
-        ? (await readFile(options.prompts, "utf8")).split("\n").filter((line) => line.trim() !== "")
-        : undefined;
-      if (prompts && !tokenizer)
-        throw new UnseenError("TOKENIZER_MISSING", "--prompts needs a tokenizer, and none lies with the plain model or in its bundle.", {
-          hint: "Say where it lies with --tokenizer DIRECTORY, or leave out --prompts.",
-        });
-      const sequences = sampleSequences(tokenizer, manifest.vocabularySize, Number(options.tokens), prompts);
-      const fidelity = await measureFidelity(plain, encrypted, key.secret, sequences);
-      terminal.print(describeFidelity(fidelity));
-      // A model that disagrees with its original more often than not is not an encryption of it.
-      const failed = fidelity.greedyAgreement < 0.5;
-      if (!failed) return fidelity;
-      const error = new UnseenError("VERIFICATION_FAILED", "the two models do not compute the same.", {
-        hint: "The plain model is probably not the original of the encrypted one.",
-      });
-      terminal.note(`unseen: ${error.line}`);
-      return { ...fidelity, error: { code: error.code, message: error.message, hint: error.hint }, [EXIT_CODE]: 1 };
+        terminal.note(`unseen: ${error.line}`);
+        return { ...fidelity, error: { code: error.code, message: error.message, hint: error.hint }, [EXIT_CODE]: 1 };
+      },
     },
-  });
+  );
+}
+
+/** An ONNX file stays an ONNX file of the same numbers. Throws `USAGE`. */
+function refuseWeightFlags({ format, quantize, precision, out }: TransformFlags): void {
+  const given = format ? "--format" : quantize ? "--quantize" : precision ? "--precision" : null;
+  if (given)
+    throw new UnseenError("USAGE", `${given} does not apply to ONNX files.`, { hint: "The output has the number formats of the input." });
+  if (out && !out.endsWith(".onnx"))
+    throw new UnseenError("USAGE", `--out ${out} must end in .onnx.`, { hint: "An ONNX file becomes an ONNX file." });
 }
 
 function transformFlags(options: Partial<TransformFlags>): Pick<TransformFlags, "format" | "quantize" | "precision" | "threads"> {

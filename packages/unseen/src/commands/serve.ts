@@ -6,6 +6,7 @@ import { serveModel, connectModel } from "@unseen/client/gateway/model.ts";
 import { startGateway } from "@unseen/client/gateway/serve.ts";
 import { resolveHome } from "@unseen/client/home.ts";
 import { UnseenError } from "@unseen/core/errors.ts";
+import { PROVIDERS, type Provider } from "@unseen/host/engine/onnx/provider.ts";
 import type { Command } from "commander";
 import { addCommand, wholeNumber } from "../command.ts";
 import { connectModels, hostOptions, type HostFlags } from "../models.ts";
@@ -23,14 +24,17 @@ interface ServeFlags {
   readonly context?: number;
   readonly cache?: "f16" | "f32";
   readonly queue?: number;
+  readonly provider: Provider;
+  readonly batchRows?: number;
+  readonly batchTokens?: number;
   readonly plain?: boolean;
 }
 
 export function addServeCommands(program: Command): void {
   addCommand<ServeFlags>(program, {
     name: "serve",
-    description: "serve an encrypted model blind: token ids in, token ids out (the untrusted machine runs this)",
-    arguments: [["<model>", "encrypted directory or .gguf file"]],
+    description: "serve an encrypted model blind: numbers in, numbers out (the untrusted machine runs this)",
+    arguments: [["<model>", "encrypted directory, .gguf file or .onnx file"]],
     options: [
       { flags: "--port <number>", description: "port", env: "UNSEEN_HOST_PORT", fallback: "8801", parse: PORT },
       {
@@ -48,14 +52,17 @@ export function addServeCommands(program: Command): void {
         fallback: "1",
         parse: wholeNumber(1, 1024),
       },
-      { flags: "--sequences <count>", description: "answers that run at once", fallback: "4", parse: wholeNumber(1, 256) },
+      { flags: "--sequences <count>", description: "GGUF: answers that run at once", fallback: "4", parse: wholeNumber(1, 256) },
       { flags: "--context <tokens>", description: "tokens per sequence", parse: wholeNumber(16) },
       {
         flags: "--cache <format>",
-        description: "number format of the key-value cache (default: f32 for f32 and f16 models, else f16)",
+        description: "GGUF: number format of the key-value cache (default: f32 for f32 and f16 models, else f16)",
         choices: ["f16", "f32"],
       },
       { flags: "--queue <count>", description: "requests that may wait", parse: wholeNumber(1, 100_000) },
+      { flags: "--provider <name>", description: "ONNX: where the engine computes", fallback: "cpu", choices: PROVIDERS },
+      { flags: "--batch-rows <count>", description: "ONNX: rows that may share a run", parse: wholeNumber(1, 4096) },
+      { flags: "--batch-tokens <count>", description: "ONNX: tokens of a run, padding included", parse: wholeNumber(1, 1 << 24) },
       { flags: "--plain", description: "also serve a model that is not encrypted", env: "UNSEEN_HOST_PLAIN" },
     ],
     async run({ options, values, terminal }) {
@@ -74,9 +81,9 @@ export function addServeCommands(program: Command): void {
         log: (line) => terminal.note(line),
       });
       announceExposure(options.hostname, options.apiKey, terminal);
-      terminal.print(
-        `Serving ${host.name} at ${host.url}, ${host.contextLength} tokens of context${host.manifest ? `, fingerprint ${host.manifest.fingerprint}` : ", NOT ENCRYPTED"}.`,
-      );
+      const length = host.contextLength === null ? "" : `, ${host.contextLength} tokens of context`;
+      const protection = host.manifest ? `fingerprint ${host.manifest.fingerprint}` : "NOT ENCRYPTED";
+      terminal.print(`Serving ${host.name} at ${host.url}${length}, ${protection}.`);
       terminal.result({
         url: host.url,
         name: host.name,
@@ -142,6 +149,10 @@ export function addServeCommands(program: Command): void {
           hint: `Choose one with --model: ${models.map(({ id }) => id).join(", ")}.`,
         });
       }
+      if ("encoder" in model)
+        throw new UnseenError("REQUEST_UNSUPPORTED", `model ${model.id} writes no text.`, {
+          hint: `Use \`unseen ${model.encoder.task === "classification" ? "classify" : "embed"}\`.`,
+        });
       const served = serveModel(model);
       await connectModel(served);
       return runChat(served, {
