@@ -51,10 +51,13 @@ export type ClientInput =
   | {
       readonly name: string;
       readonly kind: "ids";
-      /** Label of the permutation's key derivation. */ readonly label: string;
+      /** Label of the permutation's key derivation. */
+      readonly label: string;
       readonly size: number;
+      /** In which order the tokens are sent; absent = as they stand. */
+      readonly order?: Recipe;
     }
-  | { readonly name: string; readonly kind: "mask" | "segments" | "positions" }
+  | { readonly name: string; readonly kind: "mask" | "segments" | "positions"; readonly order?: Recipe }
   /** `of`: the ids input; the first place where the plain id is highest. */
   | { readonly name: string; readonly kind: "peaks"; readonly of: string }
   /** One recipe per axis; null = as it is. */
@@ -83,6 +86,8 @@ export interface ClientInterface {
   readonly stem: { readonly file: string } | null;
   readonly task: Task;
   readonly pooling: Pooling | null;
+  /** Sequences are filled up to this many tokens and sent in the secret `order` of each input; null = as they are. */
+  readonly fixedLength: number | null;
   /** Bring embeddings to length 1. */
   readonly normalise: boolean;
   readonly maximumLength: number | null;
@@ -136,10 +141,11 @@ export function parseClientInterface(value: Json): ClientInterface {
         const input = object(each);
         const name = text(input["name"]);
         const kind = oneOf(input["kind"], INPUT_KINDS);
-        if (kind === "ids") return { name, kind, label: text(input["label"]), size: whole(input["size"], 1, MAXIMUM_SIZE) };
+        const order = input["order"] === undefined ? {} : { order: recipe(input["order"], { parts: MAXIMUM_PARTS }, 0) };
+        if (kind === "ids") return { name, kind, label: text(input["label"]), size: whole(input["size"], 1, MAXIMUM_SIZE), ...order };
         if (kind === "tensor") return { name, kind, axes: axes(input["axes"]) };
         if (kind === "peaks") return { name, kind, of: text(input["of"]) };
-        return { name, kind };
+        return { name, kind, ...order };
       }),
       outputs: list(top["outputs"], MAXIMUM_ENDS).map((each) => {
         const output = object(each);
@@ -147,6 +153,7 @@ export function parseClientInterface(value: Json): ClientInterface {
       }),
       stem: stem === null ? null : { file: fileName(object(stem)["file"]) },
       ...usage(top),
+      fixedLength: (top["fixedLength"] ?? null) === null ? null : whole(top["fixedLength"], 2, MAXIMUM_SIZE),
       normalise: top["normalise"] === true,
       labels: labels === null ? null : list(labels, 1 << 20).map(text),
       image: image === null ? null : imageOf(object(image)),
@@ -156,10 +163,9 @@ export function parseClientInterface(value: Json): ClientInterface {
 
 const INPUT_KINDS = ["ids", "mask", "segments", "positions", "peaks", "tensor"] as const;
 
-const ONNX_TYPES = [
-  ...["float32", "float16", "bfloat16", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"],
-  ...["bool", "string", "other"],
-] as readonly OnnxType[];
+const ONNX_TYPES = "float32 float16 bfloat16 float64 int8 uint8 int16 uint16 int32 uint32 int64 uint64 bool string other".split(
+  " ",
+) as readonly OnnxType[];
 
 function usage(top: JsonObject): Pick<PublicInterface, "task" | "pooling" | "maximumLength"> {
   const { pooling = null, maximumLength = null } = top;

@@ -16,7 +16,7 @@ import { inspectOnnx, type Inspection } from "@unseen/core/blueprint/trace/inspe
 import { openSafetensors } from "@unseen/core/checkpoint/safetensors.ts";
 import type { OnnxType } from "@unseen/core/checkpoint/onnx.ts";
 import { UnseenError } from "@unseen/core/errors.ts";
-import { EXIT_CODE, type OptionSpecification } from "../command.ts";
+import { EXIT_CODE, wholeNumber, type OptionSpecification } from "../command.ts";
 import type { Terminal } from "../terminal.ts";
 import { bundleOnnx, readSurroundings } from "./bundle.ts";
 import { OnnxRunner } from "./runner.ts";
@@ -35,6 +35,11 @@ export const tracingOptions: readonly OptionSpecification[] = [
     choices: ["classification", "embedding", "other"],
   },
   { flags: "--dimension <name=size>", description: "ONNX: size of a named dimension (repeatable)", repeated: true },
+  {
+    flags: "--secret-order <length>",
+    description: "ONNX encoders: fill texts up to this many tokens and send them in a secret order",
+    parse: wholeNumber(2, 1_000_000),
+  },
 ];
 
 export const encryptingOptions: readonly OptionSpecification[] = [
@@ -50,6 +55,7 @@ export interface TracingFlags {
   readonly input: InputMode;
   readonly task?: Task;
   readonly dimension?: readonly string[];
+  readonly secretOrder?: number;
 }
 
 export interface EncryptingFlags extends TracingFlags {
@@ -61,7 +67,7 @@ export interface EncryptingFlags extends TracingFlags {
 const SAME = 1e-4;
 
 /** Throws `USAGE` for a dimension that is no NAME=SIZE. */
-function tracing({ input, task, dimension = [] }: TracingFlags): OnnxOptions {
+function tracing({ input, task, dimension = [], secretOrder }: TracingFlags): OnnxOptions {
   const dimensions = new Map(
     dimension.map((text): [string, number] => {
       const [, name, size] = /^(.+)=(\d{1,7})$/.exec(text) ?? [];
@@ -72,7 +78,7 @@ function tracing({ input, task, dimension = [] }: TracingFlags): OnnxOptions {
       return [name, Number(size)];
     }),
   );
-  return { input, dimensions, ...(task ? { task } : {}) };
+  return { input, dimensions, ...(task ? { task } : {}), ...(secretOrder ? { secretOrder } : {}) };
 }
 
 export interface EncryptOnnxCommand {

@@ -48,15 +48,22 @@ export interface Comparison {
 export async function compareOnnx(options: CompareOptions): Promise<Comparison> {
   const { secret, run } = options;
   const plain = await openPlain(options.plain);
-  const { manifest, input, publicInterface } = openSeal(await openOnnx(options.encrypted));
+  const { manifest, input, secretOrder, publicInterface } = openSeal(await openOnnx(options.encrypted));
   requireKey(manifest, secret);
-  const usage = { ...options, input, task: publicInterface.task, pooling: publicInterface.pooling };
+  const usage = {
+    ...options,
+    input,
+    ...(secretOrder === null ? {} : { secretOrder }),
+    task: publicInterface.task,
+    pooling: publicInterface.pooling,
+  };
   const traced = traceModel(plain, usage, manifest.strength === "permute");
   const { clientInterface } = interfacesOf(traced, usage);
   const worst = new Map<string, number>(clientInterface.outputs.map(({ name }) => [name, 0]));
   const rounds = options.inputs ? 1 : (options.rounds ?? 4);
   for (let round = 0; round < rounds; round++) {
-    const given = options.inputs ?? randomInputs(plain.graph.inputs, traced.plan.ids, round, options);
+    const given =
+      options.inputs ?? randomInputs(traced.stem ? plain.graph.inputs : traced.trace.model.graph.inputs, traced.plan.ids, round, options);
     const expected = await run(options.plain, given);
     const sent = sealInputs(clientInterface.inputs, traced.stem ? new Map([...given, ...(await run(traced.stem, given))]) : given, secret);
     const got = await run(options.encrypted, sent);
@@ -75,9 +82,10 @@ export function sealInputs(ends: readonly ClientInput[], given: ReadonlyMap<stri
       if (end.kind === "peaks") return [end.name, peaksOf(required(given, end.of))];
       const numbers = required(given, end.name);
       if (end.kind === "tensor") return [end.name, transform(numbers, end.axes, secret, (element) => element)];
-      if (end.kind !== "ids") return [end.name, numbers];
-      const cipher = new Map([...new Set(numbers.data)].map((id) => [id, cipherId(secret, end, id)]));
-      return [end.name, { ...numbers, data: numbers.data.map((id) => cipher.get(id) as number) }];
+      const ordered = end.order ? transform(numbers, [null, end.order], secret, (element) => element) : numbers;
+      if (end.kind !== "ids") return [end.name, ordered];
+      const cipher = new Map([...new Set(ordered.data)].map((id) => [id, cipherId(secret, end, id)]));
+      return [end.name, { ...ordered, data: ordered.data.map((id) => cipher.get(id) as number) }];
     }),
   );
 }

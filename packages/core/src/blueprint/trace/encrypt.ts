@@ -20,8 +20,9 @@ import { isSealed, sealMetadata } from "./metadata.ts";
 import { axisRecipe, changedNodes, cipherId, planOf, type NodeChange, type TracePlan } from "./plan.ts";
 import { rewriteTensor } from "./rewrite-tensor.ts";
 import { probeSizes } from "./sizes.ts";
-import { traceGraph, type Trace } from "./trace.ts";
-import { untie, type Untied } from "./untie.ts";
+import { Space } from "./space.ts";
+import { kindOfInput, traceGraph, type Trace } from "./trace.ts";
+import { freeName, untie, type Untied } from "./untie.ts";
 
 /** What a model is for, where its file does not say. */
 export interface Usage {
@@ -33,6 +34,8 @@ export interface Usage {
 export interface OnnxOptions extends Usage {
   /** How pictures enter; default `clear`. */
   readonly input?: InputMode | undefined;
+  /** Tokens of every sequence, which the client then sends in secret order; for encoders. Default: as they stand. */
+  readonly secretOrder?: number | undefined;
   /** Sizes of named dimensions that the tracer should assume. */
   readonly dimensions?: ReadonlyMap<string, number> | undefined;
 }
@@ -52,7 +55,7 @@ export interface OnnxResult {
   readonly output: string;
   readonly manifest: Manifest;
   readonly publicInterface: PublicInterface;
-  readonly clientInterface: Pick<ClientInterface, "inputs" | "outputs" | "task" | "pooling" | "maximumLength">;
+  readonly clientInterface: Pick<ClientInterface, "inputs" | "outputs" | "fixedLength" | "task" | "pooling" | "maximumLength">;
   /** What the client computes itself: a model file. */
   readonly stem: Uint8Array | null;
   /** Stored numbers of the host's part, in all and under the key. */
@@ -90,7 +93,7 @@ export async function encryptOnnx(options: EncryptOnnxOptions): Promise<OnnxResu
   const { nodes, constants } = nodeEdits(trace, plan, key.secret, aliases);
   const tensors = new Map<string, { type: OnnxType; shape: readonly number[] }>();
   for (const { name, tensor, isIdentity } of plan.tensors) if (!isIdentity) tensors.set(name, tensor);
-  for (const [name, { type }] of constants) tensors.set(name, { type, shape: [] });
+  for (const [name, { type, shape }] of constants) tensors.set(name, { type, shape });
   const path = resolve(options.output);
   const fileName = basename(path);
   const layout = layoutOnnx(
@@ -98,9 +101,9 @@ export async function encryptOnnx(options: EncryptOnnxOptions): Promise<OnnxResu
     {
       tensors,
       nodes,
-      inputs: withPeaks(model.graph.inputs, plan),
+      inputs: withPeaks(trace.model.graph.inputs, plan),
       strip: true,
-      metadata: sealMetadata(manifest, ends.publicInterface, options.input ?? "clear"),
+      metadata: sealMetadata(manifest, ends.publicInterface, options.input ?? "clear", options.secretOrder ?? null),
     },
     { fileName },
   );
@@ -121,9 +124,9 @@ export async function encryptOnnx(options: EncryptOnnxOptions): Promise<OnnxResu
     const writer = (name: string): PositionalWriter => writers.get(name) as PositionalWriter;
     try {
       for (const piece of layout.pieces) writer(piece.file).write(piece.offset, piece.read());
-      for (const [name, { value, type }] of constants) {
+      for (const [name, constant] of constants) {
         const { file, offset } = layout.locations.get(name)!;
-        writer(file).write(offset, integerBytes(type, value));
+        writer(file).write(offset, integerBytes(constant));
       }
       const total = plan.tensors.reduce((sum, { tensor }) => sum + tensor.bytes, 0);
       let done = 0;
@@ -165,18 +168,25 @@ export async function encryptOnnx(options: EncryptOnnxOptions): Promise<OnnxResu
 export function traceModel(whole: OnnxModel, options: OnnxOptions, permuteOnly: boolean): Traced {
   const cut = options.input === undefined || options.input === "clear" ? null : cutModel(whole, options.input);
   const model = cut?.host ?? whole;
+  const ordered = options.secretOrder === undefined ? null : orderedInputs(model.graph.inputs, options.secretOrder);
   const isometric = (): boolean => taskOf(model, options) === "embedding";
-  // What the client computes itself it may also transform, all but the order of the batch.
-  const keyed = (input: string, axis: number): boolean => axis > 0 && cut?.frontier.includes(input) === true;
-  const isOpen = model.graph.inputs.some(({ shape }) => shape?.some((size) => typeof size !== "number"));
+  const entering = (input: string, axis: number, size: number): Space | null => {
+    // What the client computes itself it may also transform, all but the order of the batch.
+    if (cut?.frontier.includes(input)) return axis > 0 ? Space.leaf(size) : null;
+    // The first token keeps its place: poolers look for it there.
+    if (ordered?.names.has(input) && axis === 1) return Space.sum([Space.frozen(1, "the first token"), Space.leaf(size - 1)]);
+    return null;
+  };
+  const inputs = ordered?.infos ?? model.graph.inputs;
+  const isOpen = inputs.some(({ shape }) => shape?.some((size) => typeof size !== "number"));
   const run = (probe: 0 | 1, { graph, aliases }: Untied, fixed: ReadonlySet<string>): Traced => {
     const trace = traceGraph(
-      { ...model, graph },
+      { ...model, graph: { ...graph, inputs } },
       {
         sizes: probeSizes(probe, options.dimensions),
         permuteOnly,
         isometric,
-        keyed,
+        entering,
         fixed: (tensor, axis) => fixed.has(`${axis}:${tensor}`),
       },
     );
@@ -186,11 +196,12 @@ export function traceModel(whole: OnnxModel, options: OnnxOptions, permuteOnly: 
     const fixed = new Set<string>();
     for (let round = 0; round < MAXIMUM_ROUNDS; round++) {
       const first = run(0, form, fixed);
-      if (!isOpen) return first;
+      if (!isOpen) return requireOrder(first, ordered?.names);
       const second = run(1, form, fixed);
       const unlike = unlikeAxes(first, second);
       for (const axis of unlike) fixed.add(axis);
-      if (unlike.length === 0 && JSON.stringify(essence(first)) === JSON.stringify(essence(second))) return first;
+      if (unlike.length === 0 && JSON.stringify(essence(first)) === JSON.stringify(essence(second)))
+        return requireOrder(first, ordered?.names);
       if (unlike.length === 0) break;
     }
     throw new UnseenError("FAMILY_UNSUPPORTED_VALUE", "what can be transformed in this graph depends on the sizes of its inputs.", {
@@ -203,6 +214,43 @@ export function traceModel(whole: OnnxModel, options: OnnxOptions, permuteOnly: 
   const result = settle(untied);
   // A second copy of a table is worth its place only where it sets rotations free.
   return result.trace.folded.length > 0 ? result : settle(asIs);
+}
+
+/** The inputs whose second axis are the tokens, at a fixed length. Throws `USAGE`. */
+function orderedInputs(inputs: readonly OnnxValueInfo[], length: number): { infos: OnnxValueInfo[]; names: Set<string> } {
+  const kinds = new Map(inputs.map((info) => [info.name, kindOfInput(info)]));
+  const refuse = (what: string): never => {
+    throw new UnseenError("USAGE", `--secret-order: ${what}.`, { hint: "Leave it out; ids are permuted in any case." });
+  };
+  const names = new Set(inputs.filter(({ name, shape }) => kinds.get(name) !== "tensor" && shape?.length === 2).map(({ name }) => name));
+  if (![...names].some((name) => kinds.get(name) === "ids")) refuse("the model takes no sequences of token ids");
+  if (![...names].some((name) => kinds.get(name) === "mask")) refuse("the model has no attention mask, which shorter texts need");
+  if ([...kinds.values()].includes("positions")) refuse("the model is told the position of every token");
+  const infos = inputs.map((info): OnnxValueInfo => {
+    if (!names.has(info.name)) return info;
+    const size = info.shape?.[1];
+    if (typeof size === "number" && size !== length) refuse(`the model takes ${size} tokens, not ${length}`);
+    return { ...info, shape: [info.shape?.[0] ?? null, length] };
+  });
+  return { infos, names };
+}
+
+/** Makes sure that the order can be secret. Throws `USAGE` with what prevents it. */
+function requireOrder(traced: Traced, names: ReadonlySet<string> | undefined): Traced {
+  for (const name of names ?? []) {
+    const place = traced.trace.values.get(name)?.axis(1);
+    if (!place || !isIdentityRecipe(axisRecipe(traced.trace, place))) continue;
+    const parts = place.space.form;
+    const reason = place.space.frozen ?? (parts.kind === "sum" ? (parts.parts.at(-1)?.frozen ?? null) : null);
+    throw new UnseenError(
+      "USAGE",
+      `--secret-order: the graph depends on the order of ${name} (${reason ?? "it takes tokens by their place"}).`,
+      {
+        hint: "Leave it out; ids are permuted in any case.",
+      },
+    );
+  }
+  return traced;
 }
 
 /** Rounds in which axes are found that only some sizes leave free. */
@@ -259,14 +307,14 @@ function taskOf(model: OnnxModel, usage: Usage): Task {
 }
 
 /** What the host and the client are told of the model's ends. */
-export function interfacesOf({ trace, plan }: Traced, usage: Usage): Pick<OnnxResult, "publicInterface" | "clientInterface"> {
+export function interfacesOf({ trace, plan }: Traced, usage: OnnxOptions): Pick<OnnxResult, "publicInterface" | "clientInterface"> {
   const { graph } = trace.model;
   const task = taskOf(trace.model, usage);
   const rank = graph.outputs[0]?.shape?.length ?? 0;
   const common = {
     task,
     pooling: usage.pooling === undefined ? (task === "embedding" && rank === 3 ? ("mean" as const) : null) : usage.pooling,
-    maximumLength: usage.maximumLength ?? null,
+    maximumLength: usage.secretOrder ?? usage.maximumLength ?? null,
   };
   const peaks = new Map(peaksOf(plan).map(({ name, ids }) => [name, ids]));
   const shapeOf = ({ name, shape }: OnnxValueInfo): (number | string)[] => (shape ?? []).map((size, axis) => size ?? `${name}.${axis}`);
@@ -300,11 +348,17 @@ export function interfacesOf({ trace, plan }: Traced, usage: Usage): Pick<OnnxRe
       const ids = plan.ids.get(name);
       const peak = peaks.get(name);
       if (peak !== undefined) return { name, kind: "peaks", of: peak };
-      if (ids) return { name, kind: "ids", ...ids };
+      const own = usage.secretOrder === undefined ? null : (trace.values.get(name)?.axes?.[1] ?? null);
+      const order =
+        own && trace.inputKinds.get(name) !== "tensor" ? { order: axisRecipe(trace, { value: name, axis: 1, space: own }) } : {};
+      if (ids) return { name, kind: "ids", ...ids, ...order };
       const kind = trace.inputKinds.get(name) ?? "tensor";
-      return kind === "ids" || kind === "peaks" || kind === "tensor" ? { name, kind: "tensor", axes: recipesOf(name) } : { name, kind };
+      return kind === "ids" || kind === "peaks" || kind === "tensor"
+        ? { name, kind: "tensor", axes: recipesOf(name) }
+        : { name, kind, ...order };
     }),
     outputs: graph.outputs.map(({ name }) => ({ name, axes: recipesOf(name) })),
+    fixedLength: usage.secretOrder ?? null,
     ...common,
   };
   return { publicInterface, clientInterface };
@@ -325,17 +379,19 @@ function nodeEdits(
   plan: TracePlan,
   secret: Uint8Array,
   aliases: ReadonlyMap<string, string>,
-): { nodes: Map<number, readonly OnnxNode[]>; constants: Map<string, { value: number; type: OnnxType }> } {
+): { nodes: Map<number, readonly OnnxNode[]>; constants: Map<string, FilledTensor> } {
   const nodes = new Map<number, readonly OnnxNode[]>();
-  const constants = new Map<string, { value: number; type: OnnxType }>();
+  const constants = new Map<string, FilledTensor>();
   const { nodes: all } = trace.model.graph;
   all.forEach((node, index) => {
     if (node.inputs.some((name) => aliases.has(name))) nodes.set(index, [node]);
   });
   for (const change of plan.changes) {
-    const name = `ids_${change.index}`;
-    if (change.kind === "comparison")
-      constants.set(name, { value: cipherId(secret, plan.ids.get(change.ids)!, change.plainId), type: change.type });
+    const name = freeName(trace.model.graph, `ids_${change.index}`);
+    if (change.kind === "comparison") {
+      const value = cipherId(secret, plan.ids.get(change.ids)!, change.plainId);
+      constants.set(name, { value, type: change.type, shape: change.shape });
+    }
     nodes.set(change.index, changedNodes(all[change.index] as OnnxNode, change, name));
   }
   // Weights that the exporter wrote into the graph as `Constant` nodes become initializers.
@@ -348,9 +404,17 @@ function nodeEdits(
   return { nodes, constants };
 }
 
-function integerBytes(type: OnnxType, value: number): Uint8Array {
-  if (type === "int64") return new Uint8Array(BigInt64Array.of(BigInt(value)).buffer);
-  return new Uint8Array(Int32Array.of(value).buffer);
+/** A new constant: the same whole number everywhere. */
+interface FilledTensor {
+  readonly value: number;
+  readonly type: OnnxType;
+  readonly shape: readonly number[];
+}
+
+function integerBytes({ value, type, shape }: FilledTensor): Uint8Array {
+  const count = shape.reduce((product, size) => product * size, 1);
+  if (type === "int64") return new Uint8Array(new BigInt64Array(count).fill(BigInt(value)).buffer);
+  return new Uint8Array(new Int32Array(count).fill(value).buffer);
 }
 
 /** Opens a model that is not encrypted. Throws `USAGE` for one that is. */
@@ -361,13 +425,13 @@ export async function openPlain(path: string): Promise<OnnxModel> {
 }
 
 /** Names this encryption of this model; the same key and model give the same name. */
-function fingerprintOfOnnx(key: ModelKey, model: OnnxModel, { input, task, dimensions }: OnnxOptions): string {
+function fingerprintOfOnnx(key: ModelKey, model: OnnxModel, { input, task, dimensions, secretOrder }: OnnxOptions): string {
   const digest = createHash("sha256");
   for (const [name, tensor] of model.graph.initializers) {
     digest.update(JSON.stringify([name, tensor.type, tensor.shape]));
     digest.update(tensor.read().subarray(0, 1 << 16));
   }
-  digest.update(JSON.stringify([input ?? "clear", task ?? null, [...(dimensions ?? [])]]));
+  digest.update(JSON.stringify([input ?? "clear", task ?? null, secretOrder ?? null, [...(dimensions ?? [])]]));
   digest.update(JSON.stringify(model.graph.nodes.map(({ operator, inputs, outputs }) => [operator, inputs, outputs])));
   return checkedName(
     key.secret,

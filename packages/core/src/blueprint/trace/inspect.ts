@@ -4,7 +4,7 @@
  */
 import type { OnnxModel } from "../../checkpoint/onnx.ts";
 import { isIdentityLeaf, isIdentityRecipe, recipeLeaves, type LeafRecipe, type Recipe } from "../recipe.ts";
-import type { Task } from "../interface.ts";
+import type { ClientInput, Task } from "../interface.ts";
 import { traceModel, interfacesOf, type OnnxOptions } from "./encrypt.ts";
 import type { TraceNote } from "./trace.ts";
 
@@ -78,7 +78,7 @@ export function inspectOnnx(model: OnnxModel, options: OnnxOptions = {}, permute
   const parameters = count(plan.tensors);
   const inputs = clientInterface.inputs.map((end) => ({
     name: end.name,
-    protection: end.kind === "ids" ? "permutation of the ids" : end.kind === "tensor" ? groupsOf(end.axes) : "clear (no content)",
+    protection: protectionOf(end),
   }));
   const outputs = clientInterface.outputs.map(({ name, axes }) => ({ name, protection: groupsOf(axes) }));
   return {
@@ -118,6 +118,15 @@ export function groupName(leaf: LeafRecipe): string {
     case "none":
       return scales || "identity";
   }
+}
+
+/** How an input crosses the boundary. */
+function protectionOf(end: ClientInput): string {
+  if (end.kind === "tensor") return groupsOf(end.axes);
+  if (end.kind === "peaks") return "clear (the place of the highest id)";
+  const order = end.order && !isIdentityRecipe(end.order) ? "secret order" : null;
+  if (end.kind === "ids") return order ? `permutation of the ids, ${order}` : "permutation of the ids";
+  return order ?? "clear (no content)";
 }
 
 function groupsOf(axes: readonly (Recipe | null)[]): string {

@@ -17,10 +17,17 @@ export interface Seal {
   readonly manifest: Manifest;
   readonly publicInterface: PublicInterface;
   readonly input: InputMode;
+  /** Tokens of every sequence, where their order is secret. */
+  readonly secretOrder: number | null;
 }
 
 /** The metadata of an encrypted model, in full. */
-export function sealMetadata(manifest: Manifest, publicInterface: PublicInterface, input: InputMode): Map<string, string> {
+export function sealMetadata(
+  manifest: Manifest,
+  publicInterface: PublicInterface,
+  input: InputMode,
+  secretOrder: number | null,
+): Map<string, string> {
   return new Map([
     ["unseen.scheme", manifest.scheme],
     ["unseen.version", String(manifest.version)],
@@ -30,6 +37,7 @@ export function sealMetadata(manifest: Manifest, publicInterface: PublicInterfac
     ["unseen.vocabulary_size", String(manifest.vocabularySize)],
     ["unseen.interface", JSON.stringify(publicInterface)],
     ["unseen.input", input],
+    ...(secretOrder === null ? [] : ([["unseen.secret_order", String(secretOrder)]] as const)),
   ]);
 }
 
@@ -53,7 +61,14 @@ export function openSeal(model: OnnxModel): Seal {
   }) as Manifest;
   const input = MODES.find((mode) => mode === (field("input") ?? "clear"));
   if (!input) throw malformed("unseen.input");
-  return { manifest, publicInterface: parsePublicInterface(parseJson(field("interface"))), input };
+  const order = field("secret_order");
+  if (order !== null && !/^[1-9]\d{0,6}$/.test(order)) throw malformed("unseen.secret_order");
+  return {
+    manifest,
+    publicInterface: parsePublicInterface(parseJson(field("interface"))),
+    input,
+    secretOrder: order === null ? null : Number(order),
+  };
 }
 
 function parseJson(text: string | null): Parameters<typeof parsePublicInterface>[0] {

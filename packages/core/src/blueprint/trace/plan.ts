@@ -2,6 +2,7 @@
  * From a trace to a plan: what happens to every stored tensor, which nodes change, and what the client does at the ends.
  * @module
  */
+import { freeName } from "./untie.ts";
 import type { OnnxNode, OnnxTensor, OnnxType } from "../../checkpoint/onnx.ts";
 import { elementOf, isIdentityRecipe, recipeSize, type Recipe } from "../recipe.ts";
 import { Monomial } from "../../algebra/monomial.ts";
@@ -42,6 +43,8 @@ export type NodeChange =
       readonly ids: string;
       readonly input: number;
       readonly plainId: number;
+      /** Of the constant, which may be spread over a sequence. */
+      readonly shape: readonly number[];
       readonly type: OnnxType;
     }
   /** The place of the highest id, which no longer shows: the client says it, by a new input. */
@@ -127,6 +130,7 @@ function idPlan(trace: Trace): Pick<TracePlan, "changes" | "ids"> {
         input: at,
         ids: input,
         plainId: constant.uniform as number,
+        shape: constant.shape,
         type: constant.known!.type,
       });
     }
@@ -134,7 +138,7 @@ function idPlan(trace: Trace): Pick<TracePlan, "changes" | "ids"> {
       const step = trace.steps.find(({ index }) => index === node)!;
       const batch = trace.model.graph.inputs.find(({ name }) => name === input)?.shape?.[0] ?? "batch";
       const shape = step.int("keepdims", 1) === 0 ? [batch] : [batch, 1];
-      changes.push({ kind: "peak", index: node, ids: input, name: `${input}_peak`, shape });
+      changes.push({ kind: "peak", index: node, ids: input, name: freeName(trace.model.graph, `${input}_peak`), shape });
     }
   }
   return { changes, ids };

@@ -136,6 +136,8 @@ export interface AttentionPlan {
   readonly bias: Drawn | null;
   /** Which positions count: 1 or 0, int32 (batch, sequence). */
   readonly mask: Drawn | null;
+  /** Queries and keys are normalised. */
+  readonly norms: boolean;
   /** (sequence, size) or (1, sequence, size) and the like. */
   readonly rotary: { readonly cos: Drawn; readonly sin: Drawn } | null;
 }
@@ -148,10 +150,9 @@ export function attention(b: GraphBuilder, value: Drawn, plan: AttentionPlan): D
   const inner = heads * size;
   if (groups === heads && !plan.rotary && dice.chance(0.2) && inner === width) return dense(b, fusedAttention(b, value, plan), width);
   const [queries, keys, values] = projections(b, value, plan);
-  const turned = [queries, keys].map((each) => {
-    const normed = each!;
-    return plan.rotary ? rotate(b, normed, plan.rotary) : normed;
-  }) as [Drawn, Drawn];
+  const normed = plan.norms ? [queries, keys].map((each) => norm(b, each!, "rms")) : [queries, keys];
+  const turned = normed.map((each) => (plan.rotary ? rotate(b, each!, plan.rotary) : each!)) as [Drawn, Drawn];
+  if (groups < heads && dice.chance(0.3)) return dense(b, groupedMix(b, turned[0], turned[1], values!, plan), width);
   const repeated = [turned[1], values!].map((each) => repeatHeads(b, each, heads / groups));
   const mixed = mix(b, turned[0], repeated[0]!, repeated[1]!, plan);
   const [batch, , sequence] = mixed.shape as [Dimension, Dimension, Dimension];
@@ -218,6 +219,13 @@ function rotate(b: GraphBuilder, value: Drawn, { cos, sin }: { cos: Drawn; sin: 
   const { shape } = value;
   const size = shape[3] as number;
   const half = size / 2;
+  if (dice.chance(0.2)) {
+    // Neighbours turn together.
+    const pairs = b.reshape(value, [...shape.slice(0, 3), half, 2]);
+    const [even, odd] = [0, 1].map((i) => b.node("Gather", [pairs, b.ints([i])], pairs.shape.with(-1, 1), { axis: 4 })) as [Drawn, Drawn];
+    const turned = b.reshape(b.concat([b.node("Neg", [odd], odd.shape), even], 4), shape);
+    return b.node("Add", [b.node("Mul", [value, cos], shape), b.node("Mul", [turned, sin], shape)], shape);
+  }
   const [low, high] = dice.chance(0.5) ? b.split(value, 3, [half, half]) : [b.slice(value, 3, 0, half), b.slice(value, 3, half, size)];
   const turned = b.concat([b.node("Neg", [high!], high!.shape), low!], 3);
   const straight = b.node("Mul", dice.chance(0.5) ? [value, cos] : [cos, value], shape);
@@ -235,6 +243,19 @@ function repeatHeads(b: GraphBuilder, value: Drawn, times: number): Drawn {
   return b.reshape(repeated, [batch, groups * times, sequence, size]);
 }
 
+/** Keys and values meet all query heads of their group by broadcasting: (batch, groups, heads of it, sequence, size). */
+function groupedMix(b: GraphBuilder, queries: Drawn, keys: Drawn, values: Drawn, { heads, groups, size }: AttentionPlan): Drawn {
+  const [batch, , sequence] = queries.shape as [Dimension, number, Dimension];
+  const times = heads / groups;
+  const apart = b.reshape(queries, [batch, groups, times, sequence, size]);
+  const [one, two] = [keys, values].map((each) => b.unsqueeze(each, [2])) as [Drawn, Drawn];
+  const shape = [batch, groups, times, sequence, sequence];
+  const product = b.node("MatMul", [apart, b.transpose(one, [0, 1, 2, 4, 3])], shape);
+  const scores = b.node("Softmax", [b.node("Mul", [product, b.scalar(size ** -0.5)], shape)], shape, { axis: 4 });
+  const mixed = b.node("MatMul", [scores, two], [batch, groups, times, sequence, size]);
+  return b.reshape(b.transpose(mixed, [0, 3, 1, 2, 4]), [batch, sequence, heads * size]);
+}
+
 /** softmax(q·k + bias)·v, or without a softmax. */
 function mix(b: GraphBuilder, queries: Drawn, keys: Drawn, values: Drawn, { bias }: AttentionPlan): Drawn {
   const { dice } = b;
@@ -250,7 +271,9 @@ function mix(b: GraphBuilder, queries: Drawn, keys: Drawn, values: Drawn, { bias
     ? b.node("Einsum", [q, k], shape, { equation: "bhqd,bhkd->bhqk" })
     : b.node("MatMul", [q, b.transpose(k, [0, 1, 3, 2])], shape);
   const scores = split ? product : scaled(product, size ** -0.5);
-  const biased = bias ? b.node("Add", [scores, bias], shape) : scores;
+  const masked = bias ? b.node("Add", [scores, bias], shape) : scores;
+  // A slope for each head, as ALiBi has it.
+  const biased = dice.chance(0.1) ? b.node("Add", [masked, b.gaussian([heads, 1, 1], 0.5)], shape) : masked;
   const weights = dice.chance(0.9)
     ? b.node("Softmax", [biased], shape, { axis: b.opset >= 13 && dice.chance(0.5) ? -1 : 3 })
     : b.node("Relu", [biased], shape);

@@ -167,7 +167,7 @@ function planFor(b: GraphBuilder, value: Drawn, bias: Drawn | null, mask: Drawn 
   const groups = dice.chance(0.3) && heads > 1 ? heads / 2 : heads;
   const sequence = value.shape[1] as Dimension;
   const rotary = size % 2 === 0 && dice.chance(0.25) && typeof sequence === "number" ? rotaryTables(b, sequence, size) : null;
-  return { heads, groups, size, bias, mask, rotary };
+  return { heads, groups, size, bias, mask, rotary, norms: dice.chance(0.15) };
 }
 
 function rotaryTables(b: GraphBuilder, sequence: number, size: number): { cos: Drawn; sin: Drawn } {

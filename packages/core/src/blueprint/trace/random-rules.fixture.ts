@@ -298,6 +298,36 @@ const multiply: Rule = (b, value, pool) => {
   return isSmall(shape) ? b.node("MatMul", [value, turned], shape) : null;
 };
 
+/** Products of a value with itself, or of any two that share sizes, summed over any of these. */
+const pair: Rule = (b, value, pool) => {
+  const { dice } = b;
+  const rank = value.shape.length;
+  if (rank < 2 || rank > 3) return null;
+  if (dice.chance(0.3)) {
+    const turned = b.transpose(value, rank === 2 ? [1, 0] : [0, 2, 1]);
+    const shape = value.shape.with(-1, value.shape.at(-2) as Dimension);
+    return isSmall(shape) ? b.node("Mul", [b.node("MatMul", [value, turned], shape), b.scalar(0.3)], shape) : null;
+  }
+  if (b.opset < 12) return null;
+  const other = dice.pick([value, ...pool.filter(({ shape }) => shape.length >= 1 && shape.length <= 3)]);
+  const left = [..."abc"].slice(0, rank);
+  const sizes = new Map<string, Dimension>(left.map((letter, axis) => [letter, value.shape[axis] as Dimension]));
+  // Axes of equal size may be one index.
+  const right = other.shape.map((size, axis) => {
+    const same = left.filter((letter) => sizes.get(letter) === size);
+    const letter = same.length > 0 && dice.chance(0.7) ? dice.pick(same) : ("xyz"[axis] as string);
+    sizes.set(letter, size);
+    return letter;
+  });
+  if (new Set(right).size !== right.length) return null;
+  const all = [...new Set([...left, ...right])];
+  const kept = dice.shuffled(all.filter((letter) => dice.chance(left.includes(letter) && right.includes(letter) ? 0.5 : 0.9)));
+  const shape = kept.map((letter) => sizes.get(letter) as Dimension);
+  if (!isSmall(shape)) return null;
+  const small = b.node("Mul", [other, b.scalar(0.3)], other.shape);
+  return b.node("Einsum", [value, small], shape, { equation: `${left.join("")},${right.join("")}->${kept.join("")}` });
+};
+
 const transpose: Rule = (b, value) => b.transpose(value, b.dice.shuffled(value.shape.map((_, axis) => axis)));
 
 const reshape: Rule = (b, value) => {
@@ -317,6 +347,11 @@ const reshape: Rule = (b, value) => {
     }
   }
   if (!isSmall(shape)) return null;
+  if (dice.chance(0.1) && value.shape.length > 0 && value.shape.every((size) => typeof size === "number")) {
+    const at = dice.below(value.shape.length + 1);
+    const flat = [elements(value.shape.slice(0, at)), elements(value.shape.slice(at))];
+    return b.node("Flatten", [value], flat, { axis: at });
+  }
   if (shape.length === 2 && dice.chance(0.5) && value.shape.length >= 2 && value.shape.slice(1).every((size) => typeof size === "number"))
     return b.node("Flatten", [value], [value.shape[0] as Dimension, elements(value.shape.slice(1))]);
   return b.reshape(value, shape);
@@ -325,7 +360,15 @@ const reshape: Rule = (b, value) => {
 const layoutOnes: Rule = (b, value) => {
   const { dice } = b;
   const ones = value.shape.flatMap((size, axis) => (size === 1 ? [axis] : []));
-  if (ones.length > 0 && dice.chance(0.5)) return b.squeeze(value, [dice.pick(ones)]);
+  if (ones.length > 0 && dice.chance(0.5)) {
+    if (dice.chance(0.3) && value.shape.every((size) => typeof size === "number"))
+      return b.node(
+        "Squeeze",
+        [value],
+        value.shape.filter((size) => size !== 1),
+      );
+    return b.squeeze(value, [dice.pick(ones)]);
+  }
   if (value.shape.length >= RANK_LIMIT) return null;
   const one = b.unsqueeze(value, [dice.below(value.shape.length + 1)]);
   if (dice.chance(0.4)) return one;
@@ -342,8 +385,17 @@ const cut: Rule = (b, value) => {
   const size = value.shape[axis] as number;
   if (dice.chance(0.3)) {
     const start = dice.below(size);
-    const step = dice.chance(0.2) ? 2 : 1;
-    return b.slice(value, axis, start, dice.between(start + 1, size), step);
+    if (dice.chance(0.1)) return b.node("Slice", [value, b.ints([-1]), b.ints([-size - 1]), b.ints([axis]), b.ints([-1])], value.shape);
+    if (dice.chance(0.2)) {
+      const lists = [
+        [start, 0],
+        [size, 1],
+        [axis, axes[0] === axis ? axes.at(-1)! : axes[0]!],
+      ];
+      if (lists[2]![0] !== lists[2]![1])
+        return b.node("Slice", [value, ...lists.map((list) => b.ints(list))], value.shape.with(axis, size - start).with(lists[2]![1]!, 1));
+    }
+    return b.slice(value, axis, start, dice.between(start + 1, size), dice.chance(0.2) ? 2 : 1);
   }
   const places = dice
     .shuffled(Array.from({ length: size - 1 }, (_, i) => i + 1))
@@ -412,6 +464,23 @@ const pad: Rule = (b, value) => {
   const [before, after] = amounts as [number[], number[]];
   const shape = value.shape.map((size, axis) => (typeof size === "number" ? size + before[axis]! + after[axis]! : size));
   if (!isSmall(shape)) return null;
+  if (dice.chance(0.15)) {
+    // Less than nothing: cuts off.
+    const axis = dice.pick([...numericAxes(value, 2), -1]);
+    if (axis < 0) return null;
+    const amount = value.shape.map((_, at) => (at === axis ? -1 : 0));
+    return b.node(
+      "Pad",
+      [value, b.ints([...amount, ...value.shape.map(() => 0)])],
+      value.shape.with(axis, (value.shape[axis] as number) - 1),
+    );
+  }
+  if (b.opset >= 18 && dice.chance(0.2)) {
+    const axis = numericAxes(value)[0];
+    if (axis === undefined) return null;
+    const padded = value.shape.with(axis, (value.shape[axis] as number) + 3);
+    return b.node("Pad", [value, b.ints([1, 2]), null, b.ints([axis])], padded);
+  }
   const mode = dice.pick(["constant", "constant", "edge"]);
   const fill = mode === "constant" && dice.chance(0.5) ? b.scalar(dice.pick([0, 0, 1]), []) : null;
   return b.node("Pad", [value, b.ints([...before, ...after]), fill], shape, mode === "constant" ? {} : { mode });
@@ -483,7 +552,15 @@ const opaque: Rule = (b, value) => {
   const rank = shape.length;
   const size = shape.at(-1);
   if (rank < 2 || typeof size !== "number" || size < 2) return null;
-  switch (dice.below(8)) {
+  switch (dice.below(10)) {
+    case 8:
+      return byPlace(b, value);
+    case 9: {
+      if (rank !== 4 || typeof shape[1] !== "number") return null;
+      return dice.chance(0.5)
+        ? b.node("LRN", [value], shape, { size: 3 })
+        : b.node("MeanVarianceNormalization", [b.node("Add", [value, b.gaussian([size], 1)], shape)], shape, { axes: [0, 2, 3] });
+    }
     case 0: {
       const count = dice.between(1, size);
       const [values] = b.nodes("TopK", [value, b.ints([count])], [shape.with(-1, count), shape.with(-1, count)], { axis: -1 });
@@ -520,6 +597,45 @@ const opaque: Rule = (b, value) => {
   }
 };
 
+/** Operators that read or write by places of the last axis or the first. */
+function byPlace(b: GraphBuilder, value: Drawn): Drawn | null {
+  const { dice } = b;
+  const { shape } = value;
+  const size = shape.at(-1) as number;
+  const [first] = shape;
+  if (typeof first !== "number" || !shape.every((each) => typeof each === "number")) {
+    const scaled = b.node("Mul", [value, b.scalar(40)], shape);
+    const rounded = b.nodes("QuantizeLinear", [scaled, b.scalar(0.5, []), null], [shape])[0]!;
+    return b.node("DequantizeLinear", [rounded, b.scalar(0.02, [])], shape);
+  }
+  switch (dice.below(6)) {
+    case 0:
+      return b.node("GatherND", [value, b.ints([dice.below(first), 0], [2, 1])], [2, ...shape.slice(1)]);
+    case 1:
+      return b.node("ScatterND", [value, b.ints([dice.below(first)], [1, 1]), b.gaussian([1, ...(shape.slice(1) as number[])], 1)], shape);
+    case 2: {
+      const places = shape.with(-1, 1) as number[];
+      const indices = b.ints(
+        Array.from({ length: elements(places) }, () => dice.below(size)),
+        places,
+      );
+      return b.node("ScatterElements", [value, indices, b.gaussian(places, 1)], shape, { axis: -1 });
+    }
+    case 3: {
+      const lengths = b.ints(Array.from({ length: shape[1] as number }, () => dice.between(1, first)));
+      return b.node("ReverseSequence", [value, lengths], shape, { time_axis: 0, batch_axis: 1 });
+    }
+    case 4: {
+      if (shape.length !== 2) return null;
+      return b.node("Add", [value, b.node("EyeLike", [value], shape)], shape);
+    }
+    default: {
+      const positive = b.node("Add", [b.node("Abs", [value], shape), b.scalar(0.2)], shape);
+      return b.node("Mod", [positive, b.scalar(0.7)], shape, { fmod: 1 });
+    }
+  }
+}
+
 /** A value or its negative, by branches that take it from outside. */
 function choice(b: GraphBuilder, value: Drawn): Drawn {
   const { shape } = value;
@@ -551,7 +667,7 @@ export function maybeDescribed(b: GraphBuilder, value: Drawn): Drawn {
 
 /** All rules for any value, the frequent ones more often. */
 export const RULES: readonly Rule[] = [
-  ...[unary, unary, unary, binary, binary, binary, binary, clip, reduce, reduce, softmax, linear, linear, linear, linear, contract],
+  ...[unary, unary, unary, binary, binary, binary, binary, clip, reduce, reduce, softmax, linear, linear, linear, linear, contract, pair],
   ...[multiply, transpose, reshape, reshape, layoutOnes, cut, cut, join, gather, repeat, pad, running, normalise, normalise, opaque],
 ];
 
@@ -565,6 +681,7 @@ export const LINEAR_RULES: readonly Rule[] = [
     contract,
     contract,
     multiply,
+    pair,
     transpose,
     reshape,
     reshape,

@@ -17,7 +17,15 @@ import { columnsOf, type Fold, type TensorPlan } from "./plan.ts";
 
 const FORMATS: Partial<Record<OnnxType, FloatFormat>> = { float32: "F32", float16: "F16", bfloat16: "BF16" };
 const BYTES: Partial<Record<OnnxType, number>> = {
-  ...{ float32: 4, float16: 2, bfloat16: 2, float64: 8, int8: 1, uint8: 1, int16: 2, uint16: 2, int32: 4 },
+  float32: 4,
+  float16: 2,
+  bfloat16: 2,
+  float64: 8,
+  int8: 1,
+  uint8: 1,
+  int16: 2,
+  uint16: 2,
+  int32: 4,
 };
 
 /** Receives the rewritten tensor piece by piece, `offset` bytes from its start. */

@@ -51,12 +51,16 @@ export class Space {
   }
 
   #root(): Space {
-    let root: Space = this;
+    if (!this.#parent) return this;
+    // Short paths for the next time.
+    let root = this.#parent;
     while (root.#parent) root = root.#parent;
-    for (let node: Space = this; node.#parent;) {
-      const next: Space = node.#parent;
-      node.#parent = root;
-      node = next;
+    let next: Space | null = this.#parent;
+    this.#parent = root;
+    while (next && next !== root) {
+      const after: Space | null = next.#parent;
+      next.#parent = root;
+      next = after;
     }
     return root;
   }

@@ -26,8 +26,8 @@ export interface TraceOptions {
   readonly permuteOnly: boolean;
   /** Outputs whose norms and cosines must survive. */
   readonly isometric: (output: string) => boolean;
-  /** Axes of inputs that the client transforms before it sends them; all others stay as they are. */
-  readonly keyed?: (input: string, axis: number) => boolean;
+  /** The space of an input's axis that the client transforms before it sends it; null for an axis that stays as it is. */
+  readonly entering?: (input: string, axis: number, size: number) => Space | null;
   /** Axes of stored tensors that must stay as they are. */
   readonly fixed?: (tensor: string, axis: number) => boolean;
 }
@@ -113,7 +113,7 @@ export function traceGraph(model: OnnxModel, options: TraceOptions): Trace {
     const axes =
       info.shape?.map((_, axis) => {
         const size = options.sizes(info, axis);
-        return options.keyed?.(info.name, axis) ? Space.leaf(size) : Space.frozen(size, "enters in clear");
+        return options.entering?.(info.name, axis, size) ?? Space.frozen(size, "enters in clear");
       }) ?? null;
     const idSpace = kind === "ids" ? new IdSpace(info.name, axes?.map(({ size }) => size) ?? []) : null;
     if (idSpace) ids.set(info.name, idSpace);

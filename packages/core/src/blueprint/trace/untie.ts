@@ -12,6 +12,18 @@ export interface Untied {
   readonly aliases: ReadonlyMap<string, string>;
 }
 
+/** A name that no value of a graph has. */
+export function freeName(graph: OnnxGraph, wish: string): string {
+  const taken = new Set([
+    ...graph.initializers.keys(),
+    ...graph.inputs.map(({ name }) => name),
+    ...graph.nodes.flatMap(({ outputs }) => outputs),
+  ]);
+  let name = wish;
+  for (let i = 2; taken.has(name); i++) name = `${wish}_${i}`;
+  return name;
+}
+
 /** Gives every table that is looked up and also multiplied with a copy for the latter. */
 export function untie(graph: OnnxGraph): Untied {
   const isLookup = (node: OnnxNode, name: string): boolean => node.operator === "Gather" && node.inputs[0] === name;
@@ -21,8 +33,7 @@ export function untie(graph: OnnxGraph): Untied {
     const consumers = graph.nodes.filter((node) => node.inputs.includes(name));
     if (tensor.shape.length !== 2 || !consumers.some((node) => isLookup(node, name)) || consumers.every((node) => isLookup(node, name)))
       continue;
-    const copy = `${name}_output`;
-    if (graph.initializers.has(copy)) continue;
+    const copy = freeName(graph, `${name}_output`);
     aliases.set(copy, name);
     copies.set(copy, { ...tensor, name: copy, read: () => tensor.read() });
   }

@@ -221,6 +221,9 @@ const cast: Operator = {
   },
 };
 
+/** Constants that ids are compared with are single ids, at most spread over a sequence. */
+const COMPARED_ELEMENTS = 65_536;
+
 const equal: Operator = {
   align(step) {
     const [a, b] = [step.input(0), step.input(1)];
@@ -230,7 +233,7 @@ const equal: Operator = {
     ] as const) {
       if (!one.ids) continue;
       // An id compared with a constant: the constant moves along.
-      if (other.known && other.uniform !== null && Number.isInteger(other.uniform))
+      if (other.known && other.uniform !== null && Number.isInteger(other.uniform) && other.known.data.length <= COMPARED_ELEMENTS)
         one.ids.comparisons.push({ node: step.index, input: index });
       else if (other.ids !== one.ids) one.ids.expose("Equal compares the ids with numbers that are not known");
     }
@@ -239,38 +242,25 @@ const equal: Operator = {
   law: comparison.law,
 };
 
-/** `Tanh` and its like are odd, `Relu` positively homogeneous, all others move no more than coordinates. */
-const POINT_FUNCTIONS: Readonly<Record<string, Strictness>> = {
-  ...Object.fromEntries(
-    ["Erf", "Tanh", "Sin", "Sinh", "Asin", "Asinh", "Atan", "Atanh", "Tan", "Sign", "Softsign"].map((name) => [name, "odd"]),
-  ),
-  ...Object.fromEntries(["Relu", "LeakyRelu"].map((name) => [name, "positive"])),
-  ...Object.fromEntries(
-    [
-      ...[
-        "Sigmoid",
-        "HardSigmoid",
-        "HardSwish",
-        "Elu",
-        "Selu",
-        "Celu",
-        "Mish",
-        "Softplus",
-        "ThresholdedRelu",
-        "Shrink",
-        "Gelu",
-        "QuickGelu",
-        "Swish",
-      ],
-      ...["Exp", "Log", "Cos", "Cosh", "Acos", "Acosh", "Floor", "Ceil", "Round", "Not", "BitwiseNot", "IsNaN", "IsInf"],
-      ...["Softmax", "LogSoftmax", "Hardmax"],
-    ].map((name) => [name, "pointwise"]),
-  ),
-};
+const words = (text: string): readonly string[] => text.trim().split(/\s+/);
+
+const ODD = words("Erf Tanh Sin Sinh Asin Asinh Atan Atanh Tan Sign Softsign");
+const POSITIVE = words("Relu LeakyRelu");
+const OTHERS = words(`
+  Sigmoid HardSigmoid HardSwish Elu Selu Celu Mish Softplus ThresholdedRelu Shrink Gelu QuickGelu Swish
+  Exp Log Cos Cosh Acos Acosh Floor Ceil Round Not BitwiseNot IsNaN IsInf Softmax LogSoftmax Hardmax
+`);
+
+/** Odd functions let signs pass, positively homogeneous ones positive scales; all others move no more than coordinates. */
+const POINT_FUNCTIONS: ReadonlyMap<string, Strictness> = new Map<string, Strictness>([
+  ...ODD.map((name) => [name, "odd"] as const),
+  ...POSITIVE.map((name) => [name, "positive"] as const),
+  ...OTHERS.map((name) => [name, "pointwise"] as const),
+]);
 
 /** Old forms (before operator set 13) flatten the trailing axes; both are covered by permutations of all axes. */
 export const elementwise: Readonly<Record<string, Operator>> = {
-  ...Object.fromEntries(Object.entries(POINT_FUNCTIONS).map(([name, strictness]) => [name, pointFunction(strictness as Strictness)])),
+  ...Object.fromEntries([...POINT_FUNCTIONS].map(([name, strictness]) => [name, pointFunction(strictness)])),
   Identity: {
     align(step) {
       step.give(0, step.input(0).axes, { ids: step.input(0).ids });

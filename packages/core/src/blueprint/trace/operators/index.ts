@@ -28,24 +28,9 @@ const OPERATORS: ReadonlyMap<string, Operator> = new Map(
 );
 
 /** Operators that may read token ids without giving their numbers away: they move them, look rows up, or compare with a constant. */
-const READS_IDS = new Set([
-  ...[
-    "Identity",
-    "Reshape",
-    "Flatten",
-    "Squeeze",
-    "Unsqueeze",
-    "Transpose",
-    "Slice",
-    "Split",
-    "Gather",
-    "Expand",
-    "Cast",
-    "Equal",
-    "ArgMax",
-  ],
-  ...["Shape", "Size"],
-]);
+const READS_IDS = new Set(
+  "Identity Reshape Flatten Squeeze Unsqueeze Transpose Slice Split Gather Expand Cast Equal ArgMax Shape Size".split(" "),
+);
 
 /** The description of an operator, or null. */
 export function operatorOf(domain: string, name: string): Operator | null {

@@ -337,6 +337,43 @@ const slice: Operator = {
   },
 };
 
+/** Whether known indices change along one of their axes. */
+function isSpread(indices: Value, axis: number): boolean {
+  const { shape } = indices;
+  const [size, inner] = [shape[axis] as number, shape.slice(axis + 1).reduce((product, each) => product * each, 1)];
+  const data = indices.known?.data ?? [];
+  return size > 1 && !Array.from(data).every((value, i) => value === data[i - (Math.floor(i / inner) % size) * inner]);
+}
+
+/**
+ * Known indices that list all places of an axis once, in order, over several axes of their own and again along others: a reshape
+ * in disguise, as exporters write masks. The sizes of the axes that list; null for other indices.
+ */
+function listing(indices: Value, count: number): number[] | null {
+  const data = indices.known?.data;
+  if (!data || indices.shape.length < 2) return null;
+  const spread = indices.shape.map((_, axis) => isSpread(indices, axis));
+  const sizes = indices.shape.filter((_, axis) => spread[axis]);
+  if (sizes.length === 0 || sizes.reduce((product, size) => product * size, 1) !== count) return null;
+  const strides = spread.map(() => 0);
+  for (let axis = spread.length - 1, stride = 1; axis >= 0; axis--) {
+    if (!spread[axis]) continue;
+    strides[axis] = stride;
+    stride *= indices.shape[axis] as number;
+  }
+  const inOrder = data.every((value, i) => {
+    let expected = 0;
+    let rest = i;
+    for (let axis = spread.length - 1; axis >= 0; axis--) {
+      const size = indices.shape[axis] as number;
+      expected += (rest % size) * (strides[axis] as number);
+      rest = Math.floor(rest / size);
+    }
+    return value === expected;
+  });
+  return inOrder ? sizes : null;
+}
+
 /** Known whole numbers that count up by one, in one row. */
 function isRun(value: Value): boolean {
   const indices = value.known?.data ?? [];
@@ -358,7 +395,12 @@ const gather: Operator = {
       const places = indices.known?.data;
       const [first = 0] = places ?? [];
       const start = first < 0 ? first + space.size : first;
-      if (places && isRun(indices) && start >= 0 && start + places.length <= space.size) {
+      const listed = listing(indices, space.size);
+      const spread = listed && fill(factors([space]), listed);
+      if (spread) {
+        const parts = [...spread];
+        picked = indices.axes.map(({ size }, at) => (isSpread(indices, at) ? (parts.shift() as Space) : Space.leaf(size)));
+      } else if (places && isRun(indices) && start >= 0 && start + places.length <= space.size) {
         const kept = keep(step, space, start, start + places.length);
         picked = indices.axes.length === 0 ? [] : [...indices.axes.slice(0, -1), kept];
       } else step.freeze([space], indices.known ? "picks coordinates out of order" : "picks coordinates by data");
@@ -383,7 +425,15 @@ const gather: Operator = {
       return;
     }
     const places = indices.known?.data;
-    if (places && isRun(indices)) {
+    const listed = listing(indices, data.shape[axis] as number);
+    if (listed && data.axes[axis]!.frozen === null) {
+      const out = indices.axes.map((_, at) => output.axis(axis + at));
+      laws.relateAll(
+        [data.axis(axis)],
+        out.filter((_, at) => isSpread(indices, at)),
+      );
+      for (const [at, place] of out.entries()) if (!isSpread(indices, at)) laws.restrict(place, "pointwise");
+    } else if (places && isRun(indices)) {
       const first = places[0] as number;
       const start = first < 0 ? first + (data.shape[axis] as number) : first;
       keepLaw(step, laws, data.axis(axis), indices.axes.length > 0 ? output.axis(axis + extra) : null, start, start + places.length);
