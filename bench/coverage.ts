@@ -6,7 +6,7 @@ import { globSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { parseArgs } from "node:util";
 import type { InputMode } from "@unseen/core/blueprint/trace/cut.ts";
-import { openPlain } from "@unseen/core/blueprint/trace/encrypt.ts";
+import { openPlain } from "@unseen/core/blueprint/trace/trace-model.ts";
 import { inspectOnnx, type Inspection } from "@unseen/core/blueprint/trace/inspect.ts";
 import { UnseenError } from "@unseen/core/errors.ts";
 import { sharedPath } from "../tests/shared.ts";

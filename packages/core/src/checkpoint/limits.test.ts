@@ -5,6 +5,11 @@ import { test } from "node:test";
 import * as checks from "./checks.ts";
 import * as wire from "./gguf-wire.ts";
 import * as gguf from "./gguf.ts";
+import * as onnxEncode from "./onnx-encode.ts";
+import * as onnxExternal from "./onnx-external.ts";
+import * as onnxReader from "./onnx-reader.ts";
+import * as onnxText from "./onnx-text.ts";
+import * as protobuf from "./protobuf.ts";
 import * as header from "./safetensors-header.ts";
 import * as safetensors from "./safetensors.ts";
 
@@ -15,7 +20,7 @@ const rows = page.split("\n").map((line) =>
     .slice(1)
     .map((cell) => cell.trim()),
 );
-const modules = { checks, wire, gguf, header, safetensors };
+const modules = { checks, wire, gguf, header, safetensors, protobuf, onnxReader, onnxText, onnxExternal, onnxEncode };
 
 test("docs/reference/formats.md lists every limit with its value", () => {
   let found = 0;

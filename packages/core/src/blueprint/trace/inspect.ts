@@ -5,7 +5,8 @@
 import type { OnnxModel } from "../../checkpoint/onnx.ts";
 import { isIdentityLeaf, isIdentityRecipe, recipeLeaves, type LeafRecipe, type Recipe } from "../recipe.ts";
 import type { ClientInput, Task } from "../interface.ts";
-import { traceModel, interfacesOf, type OnnxOptions } from "./encrypt.ts";
+import { interfacesOf } from "./ends.ts";
+import { traceModel, type OnnxOptions } from "./trace-model.ts";
 import type { TraceNote } from "./trace.ts";
 
 /** A space and the group that a key draws from. */
