@@ -190,6 +190,7 @@ function clientInterface({ ends, input, output }: HandEncryption, described: Pub
     }),
     outputs: [{ name: first!.name, axes: lastAxis(first!.shape.length, output) }],
     stem: hasStem ? { file: "stem.onnx" } : null,
+    fixedLength: null,
     ...ends,
   };
 }

@@ -9,6 +9,7 @@ import {
   bundleDirectory,
   listBundles,
   loadBundle,
+  loadBundleEnds,
   loadBundleInterface,
   loadBundleTokenizer,
   removeBundle,
@@ -151,6 +152,7 @@ const ends = {
   stem: null,
   task: "classification",
   pooling: null,
+  fixedLength: null,
   normalise: false,
   maximumLength: null,
   labels: ["a", "b"],
@@ -186,9 +188,61 @@ test("a bad interface is refused when written and when read", async () => {
     await assert.rejects(loadBundle(place, encoder.fingerprint), refused);
   }
   const place = home("other-vocabulary");
-  await writeBundle(place, { ...encoder, vocabularySize: 9 }, { "interface.json": JSON.stringify(ends) });
-  await assert.rejects(loadBundle(place, encoder.name), refused);
+  await assert.rejects(writeBundle(place, { ...encoder, vocabularySize: 9 }, { "interface.json": JSON.stringify(ends) }), refused);
+  await writeBundle(place, encoder, { "interface.json": JSON.stringify(ends) });
   await writeFile(join(bundleDirectory(place, encoder.fingerprint), "interface.json"), "{");
   await assert.rejects(loadBundle(place, encoder.name), refused);
   assert.equal((await removeBundle(place, encoder.fingerprint)).name, encoder.name, "what cannot be used can be removed");
+});
+
+const stream = { id: "stream", size: 2, group: { kind: "stream", norm: "layer", foldable: true } } as const;
+const hidden = { name: "last_hidden_state", space: stream, norm: { gain: [1, 0.5], bias: [0, -1e-20], offset: 1 } };
+
+test("outputs behind a folded norm come back, number for number", async () => {
+  const place = home("outputs");
+  const roberta = { name: "more", space: { id: "vocabulary.fixing.1", size: 8, group: { kind: "permutation", fixed: [1] } }, norm: null };
+  await writeBundle(place, encoder, { "interface.json": JSON.stringify(ends), "outputs.json": JSON.stringify([hidden, roberta]) });
+  assert.deepEqual(await loadBundleEnds(place, encoder), { ends, outputs: [hidden, roberta] });
+});
+
+test("a model of pictures has no vocabulary; one that continues text must have one", async () => {
+  const place = home("pictures");
+  const picture: Bundle = { ...encoder, family: "vit", vocabularySize: 0 };
+  const pixels = { ...ends, inputs: [{ name: "pixel_values", kind: "tensor", axes: [null, null, null, null] }] };
+  await writeBundle(place, picture, { "interface.json": JSON.stringify(pixels) });
+  assert.deepEqual(await loadBundle(place, picture.fingerprint), picture);
+  await assert.rejects(writeBundle(place, picture, {}), hasCode("BUNDLE_INVALID", /vocabularySize/));
+  await rm(join(bundleDirectory(place, picture.fingerprint), "interface.json"));
+  await assert.rejects(loadBundle(place, picture.fingerprint), hasCode("BUNDLE_INVALID", /vocabularySize/));
+});
+
+test("bad outputs are refused when written and when read, naming the field", async () => {
+  const bad: [unknown, RegExp][] = [
+    ["all", /contents/],
+    [[hidden, hidden], /once/],
+    [[{ ...hidden, name: "logits" }], /in both/],
+    [[{ ...hidden, norm: { ...hidden.norm, gain: [1] } }], /0\.norm/],
+    [[{ ...hidden, norm: { ...hidden.norm, bias: [1, null] } }], /bias/],
+    [[{ ...hidden, more: 1 }], /0/],
+    [[{ ...hidden, space: { ...stream, size: 2 ** 30 } }], /size/],
+    [[{ ...hidden, space: { ...stream, group: { kind: "heads" } } }], /group/],
+    [[{ ...hidden, norm: null, space: { ...stream, group: { kind: "permutation", fixed: [2] } } }], /fixed/],
+    [Array.from({ length: 65 }, (_, index) => ({ ...hidden, name: `${index}` })), /contents/],
+  ];
+  const place = home("bad-outputs");
+  const files = { "interface.json": JSON.stringify(ends) };
+  for (const [value, message] of bad) {
+    const text = JSON.stringify(value);
+    await assert.rejects(
+      writeBundle(place, encoder, { ...files, "outputs.json": text }),
+      hasCode("BUNDLE_INVALID", message),
+      text.slice(0, 80),
+    );
+    await writeBundle(place, encoder, files);
+    await writeFile(join(bundleDirectory(place, encoder.fingerprint), "outputs.json"), text);
+    await assert.rejects(loadBundle(place, encoder.name), hasCode("BUNDLE_INVALID", message));
+  }
+  await writeFile(join(bundleDirectory(place, encoder.fingerprint), "outputs.json"), "{");
+  await assert.rejects(loadBundle(place, encoder.name), hasCode("BUNDLE_INVALID", /JSON/));
+  await assert.rejects(writeBundle(place, bundle, { "outputs.json": "[]" }), hasCode("BUNDLE_INVALID", /interface\.json/));
 });

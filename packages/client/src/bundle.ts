@@ -9,10 +9,12 @@ import { readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Json } from "@unseen/core/blueprint/config.ts";
 import { parseClientInterface, type ClientInterface } from "@unseen/core/blueprint/interface.ts";
+import type { ModelOutput } from "@unseen/core/blueprint/output.ts";
 import { UnseenError } from "@unseen/core/errors.ts";
 import { z } from "zod";
 import { ensureDirectory, writeFileAtomically } from "./atomic-file.ts";
 import type { Home } from "./home.ts";
+import { parseModelOutputs } from "./model-outputs.ts";
 import { TextTokenizer } from "./tokenizer.ts";
 
 /** Bytes of bundle.json (CWE-770). */
@@ -25,6 +27,10 @@ const MAXIMUM_STEM_BYTES = 2 ** 30;
 const BUNDLE_FILE = "bundle.json";
 /** What the client does at the ends of an encoder; a bundle without one is a model that continues text. */
 const INTERFACE_FILE = "interface.json";
+/** Outputs that the interface's recipes alone do not undo. */
+const OUTPUTS_FILE = "outputs.json";
+/** Bytes of outputs.json (CWE-770): two numbers a coordinate. */
+const MAXIMUM_OUTPUTS_BYTES = 16 * 1024 * 1024;
 
 const tokenId = z.int().min(0).max(MAXIMUM_VOCABULARY);
 const bundleSchema = z
@@ -48,9 +54,7 @@ const bundleSchema = z
       repetitionPenalty: z.number().positive().optional(),
     }),
   })
-  .refine((bundle) => [...bundle.eosIds, bundle.bosId ?? -1].every((id) => id < bundle.vocabularySize), { path: ["eosIds"] })
-  .refine((bundle) => bundle.family === "onnx" || bundle.vocabularySize > 0, { path: ["vocabularySize"] })
-  .refine((bundle) => bundle.family === "onnx" || bundle.contextLength > 0, { path: ["contextLength"] });
+  .refine((bundle) => [...bundle.eosIds, bundle.bosId ?? -1].every((id) => id < bundle.vocabularySize), { path: ["eosIds"] });
 
 /** The contents of `bundle.json`; all ids are plain. */
 export interface Bundle {
@@ -93,7 +97,8 @@ export function bundleDirectory(home: Home, fingerprint: string): string {
 /**
  * Writes a bundle with its tokenizer files, or replaces one.
  *
- * @param files by name: `tokenizer.json`, `tokenizer_config.json`, `chat_template.jinja`; `interface.json` and `stem.onnx` of an encoder
+ * @param files by name: `tokenizer.json`, `tokenizer_config.json`, `chat_template.jinja`; of an encoder `interface.json`, `outputs.json`,
+ *   `stem.onnx` and `preprocessor_config.json`
  * @throws UnseenError BUNDLE_INVALID, DISK_FULL, PERMISSION_DENIED
  */
 export async function writeBundle(home: Home, bundle: Bundle, files: Readonly<Record<string, Uint8Array | string>>): Promise<void> {
@@ -107,8 +112,8 @@ export async function writeBundle(home: Home, bundle: Bundle, files: Readonly<Re
       );
     }
   }
-  const ends = files[INTERFACE_FILE];
-  if (ends !== undefined) checkStem(parseInterface(Buffer.from(ends).toString("utf8")), Object.keys(files));
+  const textOf = (name: string): string | null => (files[name] === undefined ? null : Buffer.from(files[name]).toString("utf8"));
+  checkEnds(checked, Object.keys(files), textOf(INTERFACE_FILE), textOf(OUTPUTS_FILE));
   await ensureDirectory(directory);
   for (const [name, content] of Object.entries(files)) await writeFileAtomically(join(directory, name), content);
   // A directory without bundle.json is no bundle, so this file comes last.
@@ -185,19 +190,49 @@ export async function loadBundleTokenizer(home: Home, bundle: Bundle): Promise<T
  * @throws UnseenError BUNDLE_INVALID for a file that is damaged or names a stem that is not there.
  */
 export async function loadBundleInterface(home: Home, bundle: Bundle): Promise<ClientInterface | null> {
+  return (await loadBundleEnds(home, bundle)).ends;
+}
+
+/** Everything that a bundle says of its model's ends. */
+export interface BundleEnds {
+  /** null for a model that continues text. */
+  readonly ends: ClientInterface | null;
+  /** Outputs that are not among those of `ends`. */
+  readonly outputs: readonly ModelOutput[];
+}
+
+/** What the client does at the ends of a model. @throws UnseenError BUNDLE_INVALID as {@link loadBundleInterface}. */
+export async function loadBundleEnds(home: Home, bundle: Bundle): Promise<BundleEnds> {
   const directory = bundleDirectory(home, bundle.fingerprint);
-  const content = await readLimited(join(directory, INTERFACE_FILE), MAXIMUM_INTERFACE_BYTES);
-  if (content === null) return null;
+  const [content, more] = [
+    await readLimited(join(directory, INTERFACE_FILE), MAXIMUM_INTERFACE_BYTES),
+    await readLimited(join(directory, OUTPUTS_FILE), MAXIMUM_OUTPUTS_BYTES),
+  ];
+  const found = checkEnds(bundle, await readdir(directory), content, more);
+  const { stem } = found.ends ?? {};
+  if (stem) {
+    const { size } = await stat(join(directory, stem.file));
+    if (size > MAXIMUM_STEM_BYTES) throw invalid(stem.file, `at most ${MAXIMUM_STEM_BYTES} bytes`, `${size}`);
+  }
+  return found;
+}
+
+/** What the texts of the two files say, if they agree with the rest of the bundle. */
+function checkEnds(bundle: Bundle, names: readonly string[], content: string | null, more: string | null): BundleEnds {
+  if (content === null) {
+    if (bundle.vocabularySize === 0) throw invalid("vocabularySize", "at least 1 for a model that continues text", "0");
+    if (bundle.contextLength === 0) throw invalid("contextLength", "at least 1 for a model that continues text", "0");
+    if (more !== null) throw invalid(OUTPUTS_FILE, `${INTERFACE_FILE} beside it`, "none");
+    return { ends: null, outputs: [] };
+  }
   const ends = parseInterface(content);
-  const names = ends.stem ? await readdir(directory) : [];
   checkStem(ends, names);
   const ids = ends.inputs.find((input) => input.kind === "ids");
   if (ids && ids.size !== bundle.vocabularySize) throw invalid(`${INTERFACE_FILE}: inputs`, `${bundle.vocabularySize} ids`, `${ids.size}`);
-  if (ends.stem) {
-    const { size } = await stat(join(directory, ends.stem.file));
-    if (size > MAXIMUM_STEM_BYTES) throw invalid(ends.stem.file, `at most ${MAXIMUM_STEM_BYTES} bytes`, `${size}`);
-  }
-  return ends;
+  const outputs = more === null ? [] : parseModelOutputs(more);
+  const twice = outputs.find(({ name }) => ends.outputs.some((output) => output.name === name));
+  if (twice) throw invalid(OUTPUTS_FILE, `other outputs than ${INTERFACE_FILE}`, `${JSON.stringify(twice.name)} in both`);
+  return { ends, outputs };
 }
 
 function parseInterface(content: string): ClientInterface {

@@ -190,3 +190,19 @@ test("a directory without a tokenizer says so", async () => {
 function hasCode(code: string): (error: unknown) => boolean {
   return (error) => UnseenError.isInstance(error) && error.code === code;
 }
+
+test("the padding token is the configuration's, else that of tokenizer.json, and must be in the vocabulary", () => {
+  const tokenizerJson = { model: { type: "WordLevel", vocab: { "[UNK]": 0, "[PAD]": 1, a: 2 }, unk_token: "[UNK]" } };
+  const paddingId = (settings: object, config: object): number | undefined =>
+    TextTokenizer.fromFiles({
+      tokenizerJson: JSON.stringify({ ...tokenizerJson, ...settings }),
+      tokenizerConfig: JSON.stringify(config),
+    }).paddingId;
+  const padding = { pad_token: "[PAD]", pad_id: 7 };
+  assert.equal(paddingId({}, { pad_token: "[PAD]" }), 1);
+  assert.equal(paddingId({}, { pad_token: { content: "[PAD]" } }), 1);
+  assert.equal(paddingId({ padding }, {}), 1);
+  assert.equal(paddingId({ padding }, { pad_token: "a" }), 2);
+  for (const none of [{}, { pad_token: null }, { pad_token: 3 }, { pad_token: "b" }]) assert.equal(paddingId({}, none), undefined);
+  assert.equal(paddingId({ padding: "x" }, {}), undefined);
+});

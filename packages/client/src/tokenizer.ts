@@ -58,6 +58,7 @@ export class TextTokenizer {
   readonly #tokenizer: Tokenizer;
   readonly #decoder: DecoderConfig;
   readonly #lowers: boolean;
+  readonly #padding: string | null;
   readonly #template: ChatTemplate | null;
   readonly #added: readonly AddedToken[];
   readonly #addedIds: ReadonlySet<number>;
@@ -80,6 +81,7 @@ export class TextTokenizer {
     }
     this.#decoder = tokenizerJson.decoder as DecoderConfig;
     this.#lowers = lowersCase(tokenizerJson["normalizer"]);
+    this.#padding = paddingOf(namedTokens["pad_token"], tokenizerJson["padding"]);
     this.#added = [...this.#tokenizer.get_added_tokens_decoder().values()];
     this.#addedIds = new Set(this.#added.map((token) => token.id));
     this.#specialIds = new Set(
@@ -143,6 +145,11 @@ export class TextTokenizer {
 
   get #decoding(): TokenBytes {
     return (this.#bytes ??= compileDecoder(this.#decoder));
+  }
+
+  /** What fills sequences up, where the tokenizer says. */
+  get paddingId(): number | undefined {
+    return this.#padding === null ? undefined : this.idOf(this.#padding);
   }
 
   /** The id of a token as the vocabulary spells it. */
@@ -323,6 +330,12 @@ export class TextTokenizer {
     }
     return pair;
   }
+}
+
+/** The padding token: of tokenizer_config.json, else of tokenizer.json. */
+function paddingOf(named: unknown, settings: unknown): string | null {
+  const token = named ?? (settings as { pad_token?: unknown } | null | undefined)?.pad_token;
+  return typeof token === "string" ? token : null;
 }
 
 /** Whether a normalizer's configuration turns capitals into small letters. */

@@ -6,6 +6,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readdir, rm, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
+import { encoders } from "@unseen/core/blueprint/families/index.ts";
 import { endOfGenerationIds } from "@unseen/core/blueprint/gguf-special-ids.ts";
 import { parseManifest, type Manifest } from "@unseen/core/blueprint/manifest.ts";
 import { readJson } from "@unseen/core/blueprint/model.ts";
@@ -38,7 +39,7 @@ export interface ServableModel {
 
 /**
  * Looks at a path and its headers, nothing more.
- * @throws UnseenError `CHECKPOINT_NOT_FOUND`, `CHECKPOINT_INCOMPLETE`, `CHECKPOINT_MALFORMED`, `NOT_ENCRYPTED`
+ * @throws UnseenError `CHECKPOINT_NOT_FOUND`, `CHECKPOINT_INCOMPLETE`, `CHECKPOINT_MALFORMED`, `NOT_ENCRYPTED`; `USAGE` for a directory that holds an encoder
  */
 export async function admitModel(path: string, { plain = false }: { plain?: boolean } = {}): Promise<AdmittedModel> {
   const absolute = resolve(path);
@@ -118,6 +119,12 @@ async function admitDirectory(directory: string, plain: boolean): Promise<Admitt
   if (!names.includes("config.json")) {
     throw new UnseenError("CHECKPOINT_NOT_FOUND", `${directory} has no config.json.`, {
       hint: "Give the whole output of `unseen encrypt`.",
+    });
+  }
+  const family = (await readJson(join(directory, "config.json")))?.["model_type"];
+  if (encoders.some(({ types }) => types.includes(String(family)))) {
+    throw new UnseenError("USAGE", `${directory} holds an encoder (${String(family)}) as safetensors, which llama.cpp does not run.`, {
+      hint: "To serve it, encrypt its ONNX export; or load this directory with transformers, between `unseen encipher` and `unseen decipher`.",
     });
   }
   return { path: directory, kind: "directory", manifest };

@@ -61,6 +61,9 @@ export interface TinyEncoderOptions {
   readonly output?: "tokens" | "classes";
   readonly hasMask?: boolean;
   readonly hasSegments?: boolean;
+  /** Adds a vector for each place; `length` must be a number. */
+  readonly hasPositions?: boolean;
+  readonly vocabulary?: number;
   /** Rows and tokens per row; names stand for any number. */
   readonly rows?: Dimension;
   readonly length?: Dimension;
@@ -79,13 +82,15 @@ export interface TinyEncoderOptions {
 /** Writes a transformer's attention with embeddings before and a pooled classifier behind. */
 export function writeTinyEncoder(file: string, options: TinyEncoderOptions = {}): void {
   const { output = "classes", hasMask = true, hasSegments = false, rows = "batch", length = "sequence" } = options;
+  const { vocabulary = TINY_ONNX_VOCABULARY } = options;
   const graph = new Graph();
   const width = TINY_ONNX_WIDTH;
-  let hidden = graph.node("Gather", [graph.weights("words", [TINY_ONNX_VOCABULARY, width]), "input_ids"], "word");
+  let hidden = graph.node("Gather", [graph.weights("words", [vocabulary, width]), "input_ids"], "word");
   if (hasSegments) {
     const segment = graph.node("Gather", [graph.weights("kinds", [TINY_ONNX_SEGMENTS, width]), "token_type_ids"], "kind");
     hidden = graph.node("Add", [hidden, segment], "embedded");
   }
+  if (options.hasPositions) hidden = graph.node("Add", [hidden, graph.weights("places", [length as number, width])], "placed");
   const project = (name: string): string => graph.node("MatMul", [hidden, graph.weights(`${name}.weight`, [width, width])], name);
   const [query, key, value] = [project("query"), project("key"), project("value")];
   let scores = graph.node("MatMul", [query, graph.node("Transpose", [key], "turned", { perm: ints(0, 2, 1) })], "scores");
@@ -130,7 +135,7 @@ export function writeTinyEncoder(file: string, options: TinyEncoderOptions = {})
       kind: kinds[name as keyof typeof kinds],
       type: "int64",
       shape: own as Dimension[],
-      ...(name === "input_ids" ? { vocabularySize: TINY_ONNX_VOCABULARY } : {}),
+      ...(name === "input_ids" ? { vocabularySize: vocabulary } : {}),
     })),
     outputs: [{ name: "output", shape, isometric: true }],
     task: output === "tokens" ? "embedding" : "classification",

@@ -12,6 +12,7 @@ const SHOWN_NUMBERS = 8;
 /** Collects what passed between client and hosts during one answer. */
 export class WireView {
   readonly #sent: number[][] = [];
+  readonly #masks: number[][] = [];
   readonly #received: number[] = [];
   readonly #numbersSent: number[][] = [];
   readonly #numbersReceived: number[][] = [];
@@ -21,13 +22,20 @@ export class WireView {
   readonly record = (event: WireEvent): void => {
     this.#host = event.host;
     if (event.values) (event.direction === "sent" ? this.#numbersSent : this.#numbersReceived).push(Array.from(event.values));
-    else if (event.direction === "sent") this.#sent.push([...event.ids]);
-    else this.#received.push(...event.ids);
+    else if (event.direction === "sent") {
+      this.#sent.push([...event.ids]);
+      if (event.mask) this.#masks.push([...event.mask]);
+    } else this.#received.push(...event.ids);
   };
 
   /** All ids that hosts received, in order. */
   get sent(): number[] {
     return this.#sent.flat();
+  }
+
+  /** The masks that went with them, where sequences were filled up: as many numbers as ids, 1 for those of the text. */
+  get masks(): readonly (readonly number[])[] {
+    return this.#masks;
   }
 
   /** All ids that hosts sent. */
@@ -42,7 +50,8 @@ export class WireView {
 
   /** Lines for the terminal: the prompt as the host received it, and the answer as it sent it. */
   lines(): string[] {
-    const sent = [...this.#sent.map(listIds), ...this.#numbersSent.map(listNumbers)];
+    const listed = this.#sent.flatMap((ids, row) => [listIds(ids), ...(this.#masks[row] ? [listMask(this.#masks[row])] : [])]);
+    const sent = [...listed, ...this.#numbersSent.map(listNumbers)];
     const received = this.#received.length > 0 || this.#numbersReceived.length === 0 ? [listIds(this.#received)] : [];
     const said = [...received, ...this.#numbersReceived.map(listNumbers)];
     const kind = this.#sent.length > 0 ? "ids under your key, no text" : "numbers under your key, no picture";
@@ -58,6 +67,12 @@ export class WireView {
 export function listIds(ids: readonly number[]): string {
   const shown = ids.slice(0, SHOWN).join(" ");
   return `${shown}${ids.length > SHOWN ? ` … ` : " "}(${ids.length} token${ids.length === 1 ? "" : "s"})`;
+}
+
+/** The first entries of a mask, and how many ids it lets through. */
+function listMask(mask: readonly number[]): string {
+  const own = mask.reduce((sum, bit) => sum + bit, 0);
+  return `mask ${mask.slice(0, SHOWN).join(" ")}${mask.length > SHOWN ? " …" : ""} (${own} of ${mask.length})`;
 }
 
 /** The first numbers and how many there are. */

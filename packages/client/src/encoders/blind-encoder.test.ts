@@ -3,8 +3,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { test, type TestContext } from "node:test";
 import type { ErrorCode, UnseenError } from "@unseen/core/errors.ts";
 import { vocabularyPermutation, vocabularySpace } from "@unseen/core/blueprint/spaces.ts";
+import type { WireEvent } from "../engines/blind.ts";
 import { BOS, END, testTokenizer, VOCABULARY } from "../gateway/test-model.fixture.ts";
-import { plainToy, SECRET, toyClassifier, toyEmbedder, ToyHost, toyOn, type Toy } from "./toy-host.fixture.ts";
+import { ordered, plainToy, SECRET, toyClassifier, toyEmbedder, ToyHost, toyOn, type Toy } from "./toy-host.fixture.ts";
 
 const { signal } = new AbortController();
 const tokenizer = testTokenizer();
@@ -100,6 +101,103 @@ test("the place of the highest plain id goes along where the model asks for it, 
   assert.deepEqual(host.received[0]!.body.peaks, [0, 1]); // the shorter row is sent first
   await encoder.rerank("a", ["b"], { signal });
   assert.deepEqual(host.received[1]!.body.peaks, [0, 0]);
+});
+
+test("in secret order a sequence is filled up, and what fills it up changes nothing", async (context) => {
+  const toy = ordered(toyClassifier(["a", "b"]), 24);
+  const host = await start(context, toy);
+  const padded = testTokenizer(undefined, "<|tool|>");
+  const { encoder } = toyOn(toy, [host], { tokenizer: padded });
+  const texts = ["one", "three", "x".repeat(100)];
+  const seen: WireEvent[] = [];
+  const { results, tokens } = await encoder.classify(texts, { signal, onWire: (event) => seen.push(event) });
+  texts.forEach((text, place) => near(results[place]!.logits, plainToy(toy, tokenizer.encodeSequence(text, null, 24).ids)));
+  assert.equal(tokens, 4 + 6 + 24, "usage counts the texts' own tokens");
+  assert.equal(encoder.maximumLength, 24);
+  const { input, mask, ...rest } = host.received[0]!.body;
+  assert.deepEqual(Object.keys(rest), ["model"]);
+  const cipher = vocabularyPermutation(SECRET, VOCABULARY);
+  const padding = cipher[padded.paddingId!];
+  const sent = host.received[0]!.body.input!.map((ids, row) => ids.filter((_, place) => mask![row]![place] === 1));
+  const masked = input!.flatMap((ids, row) => ids.filter((_, place) => mask![row]![place] === 0));
+  assert.deepEqual([...input!, ...mask!].map(({ length }) => length), Array(6).fill(24)); // prettier-ignore
+  assert.deepEqual([...new Set(masked)], [padding]);
+  const plain = ["one", "three", "x".repeat(100)].map((text) => tokenizer.encodeSequence(text, null, 24).ids.map((id) => cipher[id]!));
+  const byNumber = (ids: number[]): number[] => ids.toSorted((one, other) => one - other);
+  assert.deepEqual(sent.map(byNumber), plain.map(byNumber)); // prettier-ignore
+  assert.notDeepEqual(sent[1], plain[1]);
+  assert.equal(sent[1]![0], plain[1]![0], "the first token keeps its place");
+  assert.deepEqual(
+    seen.filter(({ direction }) => direction === "sent").map(({ ids, mask: own }) => [ids, own]),
+    input!.map((ids, row) => [ids, mask![row]]),
+    "the wire view shows both",
+  );
+});
+
+test("ids of a model without a tokenizer are filled up with one of their own, and too many refused", async (context) => {
+  const toy = ordered(toyClassifier(["a", "b"]), 8);
+  const host = await start(context, toy);
+  const { encoder } = toyOn(toy, [host], { tokenizer: null });
+  near((await encoder.classify([{ ids: [7, 9] }], { signal })).results[0]!.logits, plainToy(toy, [7, 9]));
+  const [sent] = host.received[0]!.body.input!;
+  assert.equal(new Set(sent).size, 2);
+  await assert.rejects(encoder.classify([{ ids: Array<number>(9).fill(1) }], { signal }), refuses("REQUEST_TOO_LARGE", /at most 8 ids/));
+});
+
+test("pairs in secret order carry their segments, in the same order", async (context) => {
+  const toy = ordered(toyClassifier(null, 1), 24);
+  const host = await start(context, toy);
+  const { results, tokens } = await toyOn(toy, [host]).encoder.rerank("query", ["first", "second one"], { signal });
+  const expected = ["first", "second one"].map((document) => tokenizer.encodeSequence("query", document, 24));
+  near(
+    results,
+    expected.map(({ ids, segments }) => 1 / (1 + Math.exp(-plainToy(toy, ids, segments)[0]!))),
+  );
+  assert.equal(tokens, expected[0]!.ids.length + expected[1]!.ids.length);
+  assert.deepEqual(Object.keys(host.received[0]!.body), ["model", "input", "mask", "segments"]);
+});
+
+test("in secret order vectors are compared here: a ranking request has no room for masks", async (context) => {
+  const toy = ordered(toyEmbedder("orthogonal"), 24);
+  const host = await start(context, toy);
+  const { encoder } = toyOn(toy, [host]);
+  const documents = ["one", "two!", "three"];
+  const { results, tokens } = await encoder.rerank("two!", documents, { signal });
+  assert.equal(results.indexOf(Math.max(...results)), 1);
+  near([results[1]!], [1]);
+  assert.equal(tokens, `two!${documents.join("")}`.length + 4);
+  assert.deepEqual([...new Set(host.received.map(({ path }) => path))], ["/v1/embeddings"]);
+  const { results: vectors } = await encoder.embed(documents, { signal });
+  vectors.forEach((vector, place) => near(vector, plainToy(toy, idsOf(documents[place]!))));
+});
+
+test("outputs per token come back in the text's order, cut to its length", async (context) => {
+  const toy = ordered(toyEmbedder("none"), 24);
+  const host = await start(context, toy);
+  // A model that gives each token's cipher id.
+  host.misbehave = ({ body }) => ({
+    answer: { data: body.input!.map((ids, index) => ({ index, shape: [24, 6], outputs: ids.flatMap((id) => Array<number>(6).fill(id)) })) },
+  });
+  const cipher = vocabularyPermutation(SECRET, VOCABULARY);
+  const texts = ["one", "x".repeat(100), ""];
+  const { results, tokens } = await toyOn(toy, [host]).encoder.outputs(texts, { signal });
+  texts.forEach((text, place) => {
+    const { ids } = tokenizer.encodeSequence(text, null, 24);
+    assert.deepEqual(results[place]!.shape, [ids.length, 6]);
+    assert.deepEqual([...results[place]!.values], ids.flatMap((id) => Array<number>(6).fill(cipher[id]!))); // prettier-ignore
+  });
+  assert.equal(tokens, 4 + 24 + 1);
+  host.misbehave = ({ body }) => ({
+    answer: { data: body.input!.map((_, index) => ({ index, shape: [4, 6], outputs: Array<number>(24).fill(0) })) },
+  });
+  await assert.rejects(toyOn(toy, [host]).encoder.outputs(["one"], { signal }), refuses("HOST_PROTOCOL"));
+});
+
+test("a host that takes fewer tokens than every sequence has is named, before any id leaves", async (context) => {
+  const toy = ordered(toyClassifier(["a", "b"]), 65);
+  const host = await start(context, toy);
+  await assert.rejects(toyOn(toy, [host]).encoder.classify(["x"], { signal }), refuses("HOST_REFUSED", /take 64 tokens.*have 65/));
+  assert.equal(host.received.length, 0);
 });
 
 test("ids that keep their number are named by the label, and all others move", async (context) => {

@@ -15,6 +15,7 @@ import { cosine, largest, normalise, probabilities } from "./scores.ts";
 import { batchesOf, SequenceReader, type EncoderText, type Sequence } from "./sequences.ts";
 import { isIsometric } from "./isometry.ts";
 import { AxisElements, type Tensor } from "./tensor.ts";
+import { cutAlong, TokenOrder } from "./token-order.ts";
 
 /** A text as {@link EncoderText}, or the bytes of a picture's file. */
 export type EncoderInput = EncoderText | Uint8Array;
@@ -35,8 +36,13 @@ export interface Classification {
 /** Results in the order of the inputs. */
 export interface Encoded<Result> {
   readonly results: readonly Result[];
-  /** Tokens that hosts got for it; 0 for pictures. */
+  /** Tokens that hosts got for it, without what fills them up; 0 for pictures. */
   readonly tokens: number;
+}
+
+interface EncodedTexts<Result> extends Encoded<Result> {
+  /** Tokens of each text; null for pictures. */
+  readonly lengths: readonly number[] | null;
 }
 
 export interface EncoderParts {
@@ -69,10 +75,13 @@ export class BlindEncoder {
   readonly #pool: HostPool<EncoderEngine>;
   readonly #output: AxisElements;
   readonly #inputs: ReadonlyMap<string, AxisElements>;
+  readonly #order: TokenOrder | null;
+  /** Axes of the output, the batch first, that count tokens in secret order. */
+  readonly #tokenAxes: readonly number[];
   #reader: SequenceReader | null = null;
   #isometric: boolean | null = null;
 
-  /** @throws UnseenError BUNDLE_INVALID for an interface without outputs, or with one whose recipes cannot be. */
+  /** @throws UnseenError BUNDLE_INVALID for an interface without outputs, or with recipes or an order of tokens that cannot be. */
   constructor(parts: EncoderParts) {
     const { ends, secret } = parts;
     const [output] = ends.outputs;
@@ -83,6 +92,8 @@ export class BlindEncoder {
     this.#parts = parts;
     this.#pool = new HostPool(parts.identity, parts.engines);
     this.#output = new AxisElements(output.name, output.axes, secret);
+    this.#order = TokenOrder.of(ends, secret);
+    this.#tokenAxes = output.axes.flatMap((recipe, axis) => (this.#order?.runsAlong(recipe) ? [axis] : []));
     this.#inputs = new Map(
       ends.inputs.flatMap((input) =>
         input.kind === "tensor" ? [[input.name, new AxisElements(input.name, input.axes, secret)] as const] : [],
@@ -102,7 +113,7 @@ export class BlindEncoder {
 
   /** Tokens of one text: the model's own limit, as far as the hosts offer it; Infinity where none is known. */
   get maximumLength(): number {
-    return Math.min(this.#parts.ends.maximumLength ?? Infinity, this.#pool.contextLength);
+    return Math.min(this.#parts.ends.maximumLength ?? Infinity, this.#order?.length ?? Infinity, this.#pool.contextLength);
   }
 
   /** Asks every host what it serves. @throws UnseenError BUNDLE_MISMATCH, or HOST_* when none answers. */
@@ -159,17 +170,18 @@ export class BlindEncoder {
 
   /** The model's first output for each input, deciphered, without the batch axis. @throws UnseenError as {@link classify}. */
   async outputs(inputs: readonly EncoderInput[], options: EncodeOptions): Promise<Encoded<Tensor>> {
-    const { results, tokens } = await this.#encrypted(inputs, options);
+    const { results, tokens, lengths } = await this.#encrypted(inputs, options);
     for (const tensor of results) this.#output.decipher({ shape: [1, ...tensor.shape], values: tensor.values });
-    return { results, tokens };
+    const axes = this.#tokenAxes.map((axis) => axis - 1);
+    return { results: lengths ? results.map((tensor, place) => cutAlong(tensor, axes, lengths[place]!)) : results, tokens };
   }
 
-  async #encrypted(inputs: readonly EncoderInput[], options: EncodeOptions): Promise<Encoded<Tensor>> {
+  async #encrypted(inputs: readonly EncoderInput[], options: EncodeOptions): Promise<EncodedTexts<Tensor>> {
     const ask = (rows: IdRows | TensorRows): Promise<Tensor[]> => this.#askOutputs(rows, options);
     if (inputs.every((input) => input instanceof Uint8Array)) {
       const results: Tensor[] = [];
       for (const picture of inputs) results.push((await ask({ tensors: await this.#readPicture(picture) }))[0]!);
-      return { results, tokens: 0 };
+      return { results, tokens: 0, lengths: null };
     }
     return this.#inBatches(await this.#readTexts(inputs), ask);
   }
@@ -194,9 +206,9 @@ export class BlindEncoder {
   }
 
   async #rankVectors(query: EncoderText, documents: readonly EncoderText[], options: EncodeOptions): Promise<Encoded<number>> {
-    // A ranking request has no room for what hosts must be told of such models' texts.
+    // A ranking request has no room for what hosts must be told of such models' texts: places and masks.
     const takesPeaks = this.#parts.ends.inputs.some((input) => input.kind === "peaks");
-    if (takesPeaks || !this.#keepsAngles()) {
+    if (takesPeaks || this.#order || !this.#keepsAngles()) {
       const { results, tokens } = await this.embed([query, ...documents], options);
       const [first, ...rest] = results as readonly [Float64Array, ...Float64Array[]];
       return { results: rest.map((vector) => cosine(first, vector)), tokens };
@@ -220,9 +232,14 @@ export class BlindEncoder {
   async #readTexts(inputs: readonly EncoderInput[]): Promise<Sequence[]> {
     if (this.readsPictures) throw unsupported("reads pictures, not texts", "Send image, the file as base64.");
     const { ends, tokenizer, secret } = this.#parts;
-    this.#reader ??= new SequenceReader(ends, tokenizer, secret);
+    this.#reader ??= new SequenceReader(ends, tokenizer, secret, this.#order);
     const reader = this.#reader;
     await this.#pool.ready();
+    const fixed = this.#order?.length ?? 0;
+    if (fixed > this.#pool.contextLength)
+      throw new UnseenError("HOST_REFUSED", `the hosts take ${this.#pool.contextLength} tokens; the model's sequences have ${fixed}.`, {
+        hint: "Serve the model without --context.",
+      });
     return inputs.map((input) => {
       if (input instanceof Uint8Array) throw unsupported("reads texts, not pictures", "Send input, a text.");
       return reader.read(input, this.maximumLength);
@@ -261,17 +278,23 @@ export class BlindEncoder {
   }
 
   /** Sequences in batches of similar length; results in the order of the sequences. */
-  async #inBatches<Result>(sequences: readonly Sequence[], ask: (rows: IdRows) => Promise<Result[]>): Promise<Encoded<Result>> {
+  async #inBatches<Result>(sequences: readonly Sequence[], ask: (rows: IdRows) => Promise<Result[]>): Promise<EncodedTexts<Result>> {
     const results: Result[] = [];
     for (const places of batchesOf(sequences.map(({ ids }) => ids.length))) {
       const rows = places.map((place) => sequences[place]!);
       const segments = rows.some((row) => row.segments) ? rows.map((row) => row.segments ?? row.ids.map(() => 0)) : null;
       const peaks = rows.flatMap((row) => row.peak ?? []);
       const ids = rows.map((row) => row.ids);
-      const answers = await ask({ ids, ...(segments ? { segments } : {}), ...(peaks.length > 0 ? { peaks } : {}) });
+      const masks = rows.flatMap((row) => (row.mask ? [row.mask] : []));
+      const answers = await ask({
+        ids,
+        ...(masks.length > 0 ? { masks } : {}),
+        ...(segments ? { segments } : {}),
+        ...(peaks.length > 0 ? { peaks } : {}),
+      });
       places.forEach((place, index) => (results[place] = answers[index]!));
     }
-    return { results, tokens: countTokens(sequences) };
+    return { results, tokens: countTokens(sequences), lengths: sequences.map(({ length }) => length) };
   }
 
   /** Asks one host after the other, and all of them once more when an engine has just crashed: our hosts start it again. */
@@ -311,12 +334,12 @@ function describe({ values }: Tensor, labels: readonly string[] | null): Classif
   return { index, label: labels?.[index] ?? `LABEL_${index}`, probabilities: chances, logits: Array.from(values) };
 }
 
-function noteIds(host: string, { ids: rows }: IdRows, { onWire }: EncodeOptions): void {
-  for (const ids of rows) onWire?.({ host, direction: "sent", ids });
+function noteIds(host: string, { ids: rows, masks }: IdRows, { onWire }: EncodeOptions): void {
+  rows.forEach((ids, row) => onWire?.({ host, direction: "sent", ids, ...(masks ? { mask: masks[row]! } : {}) }));
 }
 
 function countTokens(sequences: readonly Sequence[]): number {
-  return sequences.reduce((sum, { ids }) => sum + ids.length, 0);
+  return sequences.reduce((sum, { length }) => sum + length, 0);
 }
 
 function wordsOf(text: EncoderText): string {

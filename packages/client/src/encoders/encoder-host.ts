@@ -18,6 +18,8 @@ const MAXIMUM_RANK = 16;
 /** Sequences of cipher ids, with their token types where the model reads two texts at once. */
 export interface IdRows {
   readonly ids: readonly (readonly number[])[];
+  /** 0 where the sequence was filled up; absent where none was. */
+  readonly masks?: readonly (readonly number[])[];
   readonly segments?: readonly (readonly number[])[];
   /** For each row the first place of its highest plain id, where the model asks for it. */
   readonly peaks?: readonly number[];
@@ -144,8 +146,8 @@ function batchOf(rows: IdRows | TensorRows): number {
   return "ids" in rows ? rows.ids.length : (rows.tensors.values().next().value?.shape[0] ?? 0);
 }
 
-function idBody(model: string, { ids, segments, peaks }: IdRows): Record<string, unknown> {
-  return { model, input: ids, ...(segments ? { segments } : {}), ...(peaks ? { peaks } : {}) };
+function idBody(model: string, { ids, masks, segments, peaks }: IdRows): Record<string, unknown> {
+  return { model, input: ids, ...(masks ? { mask: masks } : {}), ...(segments ? { segments } : {}), ...(peaks ? { peaks } : {}) };
 }
 
 function tensorBody(tensors: ReadonlyMap<string, Tensor>): Record<string, unknown> {

@@ -9,6 +9,7 @@ import { UnseenError } from "@unseen/core/errors.ts";
 import { TokenCipher } from "../token-cipher.ts";
 import type { TextTokenizer } from "../tokenizer.ts";
 import { largest } from "./scores.ts";
+import type { TokenOrder } from "./token-order.ts";
 
 /** A text, a pair of texts that the model reads together, or plain ids with all special tokens in place. */
 export type EncoderText = string | readonly [text: string, pair: string] | { readonly ids: readonly number[] };
@@ -17,10 +18,14 @@ export type EncoderText = string | readonly [text: string, pair: string] | { rea
 export interface Sequence {
   /** Cipher ids. */
   readonly ids: readonly number[];
+  /** 1 for each id of the text, 0 for what fills it up; null where nothing does. */
+  readonly mask: readonly number[] | null;
   /** Token types, where there are two texts and the model takes them. */
   readonly segments: readonly number[] | null;
   /** The first place of the highest plain id, where the model asks for it: cipher ids no longer tell. */
   readonly peak: number | null;
+  /** Tokens of the text itself. */
+  readonly length: number;
 }
 
 /** Reads texts for one model under one key. */
@@ -29,15 +34,20 @@ export class SequenceReader {
   readonly #cipher: TokenCipher;
   readonly #takesSegments: boolean;
   readonly #takesPeaks: boolean;
+  readonly #order: TokenOrder | null;
 
-  /** @throws UnseenError REQUEST_UNSUPPORTED for a model whose only input is not token ids. */
-  constructor(ends: ClientInterface, tokenizer: TextTokenizer | null, secret: Uint8Array) {
+  /**
+   * @param order - As {@link TokenOrder.of} makes it of the same interface.
+   * @throws UnseenError REQUEST_UNSUPPORTED for a model whose only input is not token ids.
+   */
+  constructor(ends: ClientInterface, tokenizer: TextTokenizer | null, secret: Uint8Array, order: TokenOrder | null) {
     const inputs = ends.inputs.filter((input) => input.kind === "ids");
     const [ids] = inputs;
     if (!ids || inputs.length > 1 || ends.inputs.some((input) => input.kind === "tensor"))
       throw new UnseenError("REQUEST_UNSUPPORTED", "input: the model does not read texts alone.", { hint: "Send pictures, as image." });
     this.#tokenizer = tokenizer;
     this.#cipher = new TokenCipher(vocabularyPermutation(secret, spaceOf(ids)));
+    this.#order = order;
     this.#takesSegments = ends.inputs.some((input) => input.kind === "segments");
     this.#takesPeaks = ends.inputs.some((input) => input.kind === "peaks" && input.of === ids.name);
   }
@@ -49,7 +59,16 @@ export class SequenceReader {
   read(text: EncoderText, maximumLength: number): Sequence {
     const { ids, segments } = this.#plain(text, maximumLength);
     if (ids.length === 0) throw new UnseenError("REQUEST_INVALID", "input: expected at least one token, got none.");
-    return { ids: this.#cipher.encipher(ids), segments, peak: this.#takesPeaks ? largest(ids) : null };
+    const { length } = ids;
+    const cipher = this.#cipher.encipher(ids);
+    if (this.#order) return { ...this.#order.send({ ids: cipher, segments }, this.#padding(ids)), peak: null, length };
+    return { ids: cipher, mask: null, segments, peak: this.#takesPeaks ? largest(ids) : null, length };
+  }
+
+  /** The cipher id that fills up: of padding where the tokenizer knows one. Hidden by the mask, any other does as well. */
+  #padding(ids: readonly number[]): number {
+    const own = this.#tokenizer?.paddingId;
+    return this.#cipher.encipher([own !== undefined && own < this.#cipher.size ? own : ids[0]!])[0]!;
   }
 
   #plain(text: EncoderText, maximumLength: number): { ids: readonly number[]; segments: readonly number[] | null } {
@@ -70,7 +89,7 @@ export class SequenceReader {
 }
 
 /** The space of ids whose key derivation has this label; the label itself names the ids that keep their number. */
-function spaceOf({ label, size }: { readonly label: string; readonly size: number }): Space {
+export function spaceOf({ label, size }: { readonly label: string; readonly size: number }): Space {
   const fixed = (/\.fixing\.([\d.]+)$/.exec(label)?.[1] ?? "").split(".").filter(Boolean).map(Number);
   if (fixed.some((id) => id >= size))
     throw new UnseenError("BUNDLE_INVALID", `interface.json: label: expected fixed ids below ${size}, got a larger one.`, {

@@ -32,7 +32,7 @@ export interface Toy {
   readonly ends: ClientInterface;
 }
 
-const base = { stem: null, normalise: false, maximumLength: 32, labels: null, image: null } as const;
+const base = { stem: null, fixedLength: null, normalise: false, maximumLength: 32, labels: null, image: null } as const;
 const textInputs: ClientInterface["inputs"] = [
   { name: "input_ids", kind: "ids", label: "vocabulary", size: VOCABULARY },
   { name: "attention_mask", kind: "mask" },
@@ -51,6 +51,19 @@ export function toyClassifier(labels: readonly string[] | null, width = labels?.
   const recipe = leaf("logits", width, "general");
   const outputs = [{ name: "logits", axes: [null, recipe] }];
   return { width, recipe, ends: { ...base, inputs: textInputs, outputs, task: "classification", pooling: null, labels, ...changes } };
+}
+
+/** A secret order of so many tokens, the first of which keeps its place, as `encrypt` writes it. */
+export function orderOf(length: number): Recipe {
+  return { kind: "sum", parts: [leaf("", 1, "none"), leaf("order", length - 1, "permutation")] };
+}
+
+/** The same toy with every sequence filled up and in secret order. */
+export function ordered(toy: Toy, length: number): Toy {
+  const order = orderOf(length);
+  const inputs = toy.ends.inputs.map((input) => ({ ...input, order }) as (typeof toy.ends.inputs)[number]);
+  const outputs = toy.ends.outputs.map(({ name, axes }) => ({ name, axes: axes.length === 3 ? axes.with(1, order) : axes }));
+  return { ...toy, ends: { ...toy.ends, inputs, outputs, fixedLength: length, maximumLength: length } };
 }
 
 /** The plain row of a token: small numbers that differ. A token's segment counts too. */
@@ -72,6 +85,7 @@ export interface ToyRequest {
     input?: number[][];
     query?: number[];
     documents?: number[][];
+    mask?: number[][];
     segments?: number[][];
     peaks?: number[];
   };
@@ -144,7 +158,7 @@ export class ToyHost {
 
   #answer({ path, body }: ToyRequest): Record<string, unknown> {
     const vectors = (lists: readonly (readonly number[])[]): Float64Array[] =>
-      lists.map((ids, place) => this.#mean(ids, body.segments?.[place]));
+      lists.map((ids, place) => this.#mean(ids, body.segments?.[place], body.mask?.[place]));
     if (path === "/v1/rerank") {
       const [query, ...documents] = vectors([body.query!, ...body.documents!]) as [Float64Array, ...Float64Array[]];
       const results = documents.map((vector, index) => ({ index, relevance_score: cosineOf(query, vector) }));
@@ -156,8 +170,8 @@ export class ToyHost {
     return { data: made.map((values, index) => ({ object: "embedding", index, embedding: encodeFloats(values) })) };
   }
 
-  #mean(ids: readonly number[], segments?: readonly number[]): Float64Array {
-    const rows = ids.map((id, place) => this.#rows[segments?.[place] ?? 0]![id]!);
+  #mean(ids: readonly number[], segments?: readonly number[], mask?: readonly number[]): Float64Array {
+    const rows = ids.flatMap((id, place) => (mask?.[place] === 0 ? [] : [this.#rows[segments?.[place] ?? 0]![id]!]));
     return rows[0]!.map((_, i) => rows.reduce((sum, values) => sum + values[i]!, 0) / rows.length);
   }
 }

@@ -15,6 +15,8 @@ export interface WireEvent {
   readonly direction: "sent" | "received";
   /** Cipher ids. */
   readonly ids: readonly number[];
+  /** For ids that were filled up to a fixed length: 1 for each that is the text's own. */
+  readonly mask?: readonly number[];
   /** Encrypted numbers, where no ids passed. */
   readonly values?: ArrayLike<number>;
 }

@@ -172,6 +172,7 @@ const pictureEnds: ClientInterface = {
   stem: null,
   task: "classification",
   pooling: null,
+  fixedLength: null,
   normalise: false,
   maximumLength: null,
   labels: ["dark", "light"],

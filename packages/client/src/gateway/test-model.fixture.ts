@@ -28,8 +28,8 @@ export const PLAIN_TEMPLATE =
   "{{ bos_token }}{% for message in messages %}{% if message.role in ['user', 'assistant'] %}<|{{ message.role }}|>{{ message.content }}<|end|>{% endif %}{% endfor %}" +
   "{% if add_generation_prompt %}<|assistant|>{% endif %}";
 
-/** One token per byte (GPT-2's alphabet) and a few special tokens. */
-export function testTokenizer(chatTemplate = FULL_TEMPLATE): TextTokenizer {
+/** One token per byte (GPT-2's alphabet) and a few special tokens, one of which may fill sequences up. */
+export function testTokenizer(chatTemplate = FULL_TEMPLATE, padding: string | null = null): TextTokenizer {
   const vocabulary: Record<string, number> = {};
   let extra = 0;
   for (let byte = 0; byte < 256; byte += 1) {
@@ -69,7 +69,8 @@ export function testTokenizer(chatTemplate = FULL_TEMPLATE): TextTokenizer {
       merges: [],
     },
   };
-  const tokenizerConfig = { bos_token: "<|bos|>", eos_token: "<|end|>", tokenizer_class: "PreTrainedTokenizerFast" };
+  const named = { bos_token: "<|bos|>", eos_token: "<|end|>", ...(padding === null ? {} : { pad_token: padding }) };
+  const tokenizerConfig = { ...named, tokenizer_class: "PreTrainedTokenizerFast" };
   return TextTokenizer.fromFiles({
     tokenizerJson: JSON.stringify(tokenizerJson),
     tokenizerConfig: JSON.stringify(tokenizerConfig),

@@ -6,7 +6,7 @@
 import type { Pooling } from "@unseen/core/blueprint/interface.ts";
 import { UnseenError } from "@unseen/core/errors.ts";
 import type { BatchPlan } from "../engine/onnx/plan.ts";
-import type { Row, SequenceRow } from "../engine/onnx/rows.ts";
+import { tokensOf, type Row, type SequenceRow } from "../engine/onnx/rows.ts";
 import { parseIds, refuseText } from "../token-ids.ts";
 import { takesSequences, type ModelEnds } from "./ends.ts";
 import { parseTensors } from "./tensors.ts";
@@ -32,7 +32,7 @@ export interface EncoderLimits {
 interface Request {
   readonly model: string | undefined;
   readonly rows: readonly Row[];
-  /** Token ids in the request. */
+  /** Token ids in the request that no mask hides. */
   readonly tokens: number;
 }
 
@@ -46,7 +46,7 @@ export type RerankRequest = Request &
 
 /** @throws UnseenError `REQUEST_INVALID`, `REQUEST_UNSUPPORTED`, `REQUEST_TOO_LARGE`, `TOKEN_OUT_OF_RANGE` */
 export function parseEmbeddingsRequest(body: unknown, limits: EncoderLimits): EmbeddingsRequest {
-  const fields = fieldsOf(body, ["model", "input", "encoding_format", "segments", "position", "peaks"]);
+  const fields = fieldsOf(body, ["model", "input", "encoding_format", "mask", "segments", "position", "peaks"]);
   const format = fields["encoding_format"] ?? "float";
   if (format !== "float" && format !== "base64") throw new UnseenError("REQUEST_INVALID", 'encoding_format: expected "float" or "base64".');
   const pool = vectorPooling(limits);
@@ -55,10 +55,10 @@ export function parseEmbeddingsRequest(body: unknown, limits: EncoderLimits): Em
 
 /** @throws UnseenError as {@link parseEmbeddingsRequest} */
 export function parseClassifyRequest(body: unknown, limits: EncoderLimits): Request {
-  const fields = fieldsOf(body, ["model", "input", "tensors", "segments", "position", "peaks"]);
+  const fields = fieldsOf(body, ["model", "input", "tensors", "mask", "segments", "position", "peaks"]);
   const model = modelOf(fields);
   if (!isSet(fields["tensors"])) return { ...sequences(fields, ["input"], null, limits), model };
-  const other = ["input", "segments", "position", "peaks"].find((field) => isSet(fields[field]));
+  const other = ["input", "mask", "segments", "position", "peaks"].find((field) => isSet(fields[field]));
   if (other !== undefined) throw new UnseenError("REQUEST_INVALID", `${other}: expected either input or tensors, got both.`);
   const rows = parseTensors(fields["tensors"], limits.ends, limits.plan, limits);
   requireAnswerable(rows.length, rows.length, limits);
@@ -67,7 +67,7 @@ export function parseClassifyRequest(body: unknown, limits: EncoderLimits): Requ
 
 /** @throws UnseenError as {@link parseEmbeddingsRequest} */
 export function parseRerankRequest(body: unknown, limits: EncoderLimits): RerankRequest {
-  const fields = fieldsOf(body, ["model", "query", "documents", "top_n", "pairs", "segments", "position", "peaks"]);
+  const fields = fieldsOf(body, ["model", "query", "documents", "top_n", "pairs", "mask", "segments", "position", "peaks"]);
   const model = modelOf(fields);
   if (isSet(fields["pairs"])) {
     const other = ["query", "documents", "top_n"].find((field) => isSet(fields[field]));
@@ -82,8 +82,8 @@ export function parseRerankRequest(body: unknown, limits: EncoderLimits): Rerank
       hint: "Ask for the embeddings and compare them at the client.",
     });
   }
-  for (const field of ["segments", "position", "peaks"])
-    if (isSet(fields[field])) throw new UnseenError("REQUEST_UNSUPPORTED", `${field} goes with pairs only.`);
+  for (const field of ["mask", "segments", "position", "peaks"])
+    if (isSet(fields[field])) throw new UnseenError("REQUEST_UNSUPPORTED", `${field}: goes with pairs only.`);
   const { query, documents } = fields;
   refuseText(query, "query");
   if (!Array.isArray(query) || Array.isArray(query[0])) throw new UnseenError("REQUEST_INVALID", "query: expected an array of token ids.");
@@ -111,7 +111,7 @@ function vectorPooling({ ends, plan }: EncoderLimits): Pooling | null {
   return isPerTokenOutput ? pooling : null;
 }
 
-/** The rows of one or more fields, `int[]` or `int[][]` each, with the token types and positions that stand beside them. */
+/** The rows of one or more fields, `int[]` or `int[][]` each, with the masks, token types and positions that stand beside them. */
 function sequences(
   fields: Readonly<Record<string, unknown>>,
   names: readonly string[],
@@ -129,7 +129,11 @@ function sequences(
   if (lists.length > limits.maximumRows) throw tooMany(names.at(-1)!, limits.maximumRows, lists.length);
   for (const { values, field } of lists) requireLength(values.length, field, limits);
   const ids = lists.map(({ values, field }) => parseIds(values, field, vocabularySize));
-  const beside = (field: "segments" | "position", kind: "segments" | "positions"): (Uint32Array | null)[] => {
+  const beside = <Numbers>(
+    field: "mask" | "segments" | "position",
+    kind: "mask" | "segments" | "positions",
+    parse: (values: readonly unknown[], field: string, limit: number) => Numbers,
+  ): (Numbers | null)[] => {
     if (!isSet(fields[field])) return ids.map(() => null);
     const input = described.inputs.find((one) => one.kind === kind);
     if (!input) throw new UnseenError("REQUEST_UNSUPPORTED", `${field}: this model has no such input.`, { hint: "Leave it out." });
@@ -137,22 +141,32 @@ function sequences(
     if (given.length !== ids.length || given.some(({ values }, index) => values.length !== ids[index]!.length))
       throw new UnseenError("REQUEST_INVALID", `${field}: expected one number for each token id.`);
     const rows = lookups.get(input.name)?.rows ?? MAXIMUM_INDEX;
-    return given.map((list) => parseIds(list.values, list.field, rows));
+    return given.map((list) => parse(list.values, list.field, rows));
   };
   const peaks = peaksOf(fields["peaks"], ids, limits);
-  const segments = beside("segments", "segments");
-  const positions = beside("position", "positions");
+  const masks = beside("mask", "mask", parseMask);
+  const segments = beside("segments", "segments", parseIds);
+  const positions = beside("position", "positions", parseIds);
   const rows = ids.map((one, index): SequenceRow => ({
     kind: "sequence",
     ids: one,
+    mask: masks[index]!,
     segments: segments[index]!,
     positions: positions[index]!,
     peak: peaks?.[index] ?? null,
     pool,
   }));
-  const tokens = ids.reduce((sum, { length }) => sum + length, 0);
-  requireAnswerable(rows.length, pool === null && limits.plan.lengthAxis !== null ? tokens : rows.length, limits);
-  return { rows, tokens };
+  // Masked tokens have their place in the answer, too.
+  const answered = ids.reduce((sum, { length }) => sum + length, 0);
+  requireAnswerable(rows.length, pool === null && limits.plan.lengthAxis !== null ? answered : rows.length, limits);
+  return { rows, tokens: rows.reduce((sum, row) => sum + tokensOf(row), 0) };
+}
+
+/** A mask of nothing but zeros would leave a softmax and a mean with nothing to divide by. */
+function parseMask(values: readonly unknown[], field: string): Uint8Array<ArrayBuffer> {
+  const isFitting = values.every((value) => value === 0 || value === 1) && values.includes(1);
+  if (!isFitting) throw new UnseenError("REQUEST_INVALID", `${field}: expected 0 or 1 for each token id, and not only 0.`);
+  return Uint8Array.from(values as readonly number[]);
 }
 
 /** One place in each row. A place outside would lie in the row of another client (CWE-125). */

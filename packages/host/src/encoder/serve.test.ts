@@ -99,6 +99,52 @@ describe("a host of an encrypted sentence encoder", () => {
     assert.deepEqual(best.results, results!.slice(0, 2));
   });
 
+  /** Without positions a token's place means nothing, so a row may be filled up anywhere. */
+  const filled = (ids: readonly number[], length: number): { ids: number[]; mask: number[] } => {
+    const places = Array.from({ length }, (_, place) => place).toSorted((left, right) => ((left * 7) % length) - ((right * 7) % length));
+    const own = new Set(places.slice(0, ids.length));
+    const rest = [...ids];
+    const mask = Array.from({ length }, (_, place) => Number(own.has(place)));
+    return { ids: mask.map((bit, place) => (bit === 1 ? rest.shift()! : (place * 5) % TINY_ONNX_VOCABULARY)), mask };
+  };
+
+  test("a row's own mask hides what its client filled it up with, in every route that takes rows", async () => {
+    const rows = ROWS.map((ids) => filled(ids, 64));
+    const body = { input: rows.map(({ ids }) => ids), mask: rows.map(({ mask }) => mask) };
+    const [plain, masked] = [await ask(url, "/v1/embeddings", { input: ROWS }), await ask(url, "/v1/embeddings", body)];
+    plain.data!.forEach(({ embedding }, at) =>
+      assert.ok(difference(embedding as number[], masked.data![at]!.embedding as number[]) < 1e-5, `row ${at}`),
+    );
+    assert.deepEqual(masked.usage, plain.usage, "hidden tokens are padding");
+    const tokens = await ask(url, "/classify", body);
+    const expected = await outputs(url, { input: ROWS });
+    tokens.data!.forEach(({ outputs: values, shape }, at) => {
+      assert.deepEqual(shape, [64, TINY_ONNX_WIDTH]);
+      const own = values!.filter((_, place) => rows[at]!.mask[Math.floor(place / TINY_ONNX_WIDTH)] === 1);
+      assert.ok(difference(expected[at]!, own) < 1e-5, `row ${at}`);
+    });
+    const unmasked = await ask(url, "/v1/embeddings", { input: body.input });
+    assert.ok(difference(plain.data![0]!.embedding as number[], unmasked.data![0]!.embedding as number[]) > 1e-3);
+  });
+
+  test("rows with a mask of their own and rows without share runs", async () => {
+    const alone = await Promise.all(ROWS.map(async (input) => (await ask(url, "/v1/embeddings", { input })).data![0]!.embedding));
+    const together = await Promise.all(
+      ROWS.map((input, index) => {
+        const { ids, mask } = filled(input, Math.min(64, input.length + 3));
+        return ask(url, "/v1/embeddings", index % 2 === 0 ? { input: ids, mask } : { input });
+      }),
+    );
+    together.forEach(({ data }, at) => assert.ok(difference(alone[at] as number[], data![0]!.embedding as number[]) < 1e-5, `row ${at}`));
+  });
+
+  test("metrics count hidden tokens as padding", async () => {
+    const before_ = { tokens: await metric(url, "prompt_tokens_total"), padding: await metric(url, "padding_tokens_total") };
+    await ask(url, "/v1/embeddings", { input: [1, 2, 3, 4, 5], mask: [1, 0, 1, 0, 0] });
+    assert.equal((await metric(url, "prompt_tokens_total")) - before_.tokens, 2);
+    assert.equal((await metric(url, "padding_tokens_total")) - before_.padding, 3);
+  });
+
   test("token types change the result, and absent ones are zeros", async () => {
     const input = row(5);
     const [zeros, ones] = [
@@ -160,6 +206,18 @@ describe("a host of an encrypted sentence encoder", () => {
       ["too many rows", "/v1/embeddings", { input: Array.from({ length: 3000 }, () => [1]) }, 400, "REQUEST_TOO_LARGE", "input"],
       ["token types of another length", "/classify", { input, segments: [0, 1] }, 400, "REQUEST_INVALID", "segments"],
       ["token types beyond the table", "/classify", { input, segments: [0, 1, 2] }, 400, "TOKEN_OUT_OF_RANGE", "segments"],
+      ["a mask of another length", "/classify", { input, mask: [0, 1] }, 400, "REQUEST_INVALID", "mask"],
+      ["a mask of fewer rows", "/classify", { input: [input, input], mask: [[1, 1, 1]] }, 400, "REQUEST_INVALID", "mask"],
+      ["a mask that is no list", "/classify", { input, mask: 1 }, 400, "REQUEST_INVALID", "mask"],
+      ["an empty mask", "/classify", { input, mask: [] }, 400, "REQUEST_INVALID", "mask"],
+      ["text as mask", "/classify", { input, mask: "hello" }, 400, "REQUEST_UNSUPPORTED", "mask"],
+      ["texts in a mask", "/classify", { input, mask: [1, "hello", 1] }, 400, "REQUEST_INVALID", "mask"],
+      ["other numbers than 0 and 1 in a mask", "/classify", { input, mask: [1, 2, 1] }, 400, "REQUEST_INVALID", "mask"],
+      ["fractions in a mask", "/v1/embeddings", { input, mask: [1, 0.5, 1] }, 400, "REQUEST_INVALID", "mask"],
+      ["truth values in a mask", "/v1/embeddings", { input, mask: [true, false, true] }, 400, "REQUEST_INVALID", "mask"],
+      ["a mask that hides a whole row", "/v1/embeddings", { input: [input, input], mask: [[1, 1, 1], [0, 0, 0]] }, 400, "REQUEST_INVALID", "mask"], // prettier-ignore
+      ["a mask beside tensors", "/classify", { mask: [1], tensors: {} }, 400, "REQUEST_INVALID", "mask"],
+      ["a mask beside documents", "/v1/rerank", { query: input, documents: [input], mask: [[1, 1, 1], [1, 1, 1]] }, 400, "REQUEST_UNSUPPORTED", "mask"], // prettier-ignore
       ["positions where the model has none", "/classify", { input, position: [0, 1, 2] }, 400, "REQUEST_UNSUPPORTED", "position"],
       ["another format", "/v1/embeddings", { input, encoding_format: "hex" }, 400, "REQUEST_INVALID", "encoding_format"],
       ["fields that it does not know", "/v1/embeddings", { input, dimensions: 8 }, 400, "REQUEST_UNSUPPORTED"],
@@ -205,7 +263,7 @@ describe("a host of an encrypted sentence encoder", () => {
       fc.array(fc.oneof(list, number), { maxLength: 4 }),
       fc.dictionary(fc.string({ maxLength: 3 }), number),
     );
-    const body = fc.record({ input: value, segments: value, tensors: value, query: value, documents: value, pairs: value, top_n: value, encoding_format: value, model: value }, { requiredKeys: [] }); // prettier-ignore
+    const body = fc.record({ input: value, mask: value, segments: value, tensors: value, query: value, documents: value, pairs: value, top_n: value, encoding_format: value, model: value }, { requiredKeys: [] }); // prettier-ignore
     const where = fc.constantFrom<Path>("/v1/embeddings", "/classify", "/v1/rerank");
     await fc.assert(
       fc.asyncProperty(where, body, async (target, given) => {
@@ -279,6 +337,8 @@ describe("batched rows give what each gives alone", () => {
       {},
       async ({ url }) => {
         assert.equal((await outputs(url, { input: row(12) })).length, 1);
+        const masked = await ask(url, "/classify", { input: row(12), mask: Array(12).fill(1) });
+        assert.deepEqual([masked.error!.code, masked.error!.param], ["REQUEST_UNSUPPORTED", "mask"]);
         const { error } = await ask(url, "/classify", { input: row(11) });
         assert.deepEqual([error!.code, error!.param], ["REQUEST_INVALID", "input"]);
         assert.match(error!.message, /exactly 12 tokens, got 11/);
@@ -367,6 +427,10 @@ describe("tasks", () => {
         const { data } = await ask(url, "/classify", { input: ROWS });
         assert.ok(data!.every(({ outputs: values, shape }) => values!.length === TINY_ONNX_CLASSES && shape!.length === 1));
         const segments = ROWS.map((ids) => ids.map((_, index) => Number(index > 1)));
+        const [ids, mask] = [ROWS.map((own) => [...own.slice(0, 63), 9]), ROWS.map((own) => [...own.slice(0, 63).map(() => 1), 0])];
+        const hidden = (await ask(url, "/v1/rerank", { pairs: ids, mask })).results!;
+        const shown = await outputs(url, { input: ROWS.map((own) => own.slice(0, 63)) });
+        hidden.forEach(({ outputs: values }, index) => assert.ok(difference(shown[index]!, values!) < 1e-5));
         const { results } = await ask(url, "/v1/rerank", { pairs: ROWS, segments });
         const same = await outputs(url, { input: ROWS, segments });
         assert.deepEqual(results!.map(({ index }) => index), ROWS.map((_, index) => index)); // prettier-ignore

@@ -6,7 +6,7 @@ import { chooseRows, groupOf } from "./choose.ts";
 import { toFloat32, wholeNumbers, type FeedType } from "./numbers.ts";
 import { planBatches, type BatchPlan } from "./plan.ts";
 import { pool } from "./pool.ts";
-import { assemble, takeApart, type Row, type SequenceRow, type TensorRow } from "./rows.ts";
+import { assemble, byteLengthOf, takeApart, tokensOf, type Row, type SequenceRow, type TensorRow } from "./rows.ts";
 
 const shape = ["batch", "sequence"];
 const TEXT: PublicInterface = {
@@ -31,6 +31,7 @@ const plan = planBatches(TEXT, true);
 const sequence = (ids: number[], rest: Partial<SequenceRow> = {}): SequenceRow => ({
   kind: "sequence",
   ids: Uint32Array.from(ids),
+  mask: null,
   segments: null,
   positions: null,
   peak: null,
@@ -51,6 +52,17 @@ describe("a batch of sequences", () => {
     assert.deepEqual(feed(batch, "token_type_ids"), [0, 1, 0, 0, 0, 0]);
     assert.deepEqual(feed(batch, "position_ids"), [0, 1, 0, 0, 1, 2]);
     assert.deepEqual(batch.feeds.map(({ data }) => data.constructor.name), ["BigInt64Array", "Float32Array", "Int32Array", "BigInt64Array"]); // prettier-ignore
+  });
+
+  test("keeps the mask that a row came with, and hides the padding behind it", () => {
+    const rows = [sequence([7, 8, 9], { mask: Uint8Array.of(1, 0, 1) }), sequence([1, 2, 3, 4])];
+    const batch = assemble(rows, TEXT, plan);
+    assert.deepEqual(feed(batch, "input_ids"), [7, 8, 9, 7, 1, 2, 3, 4]);
+    assert.deepEqual(feed(batch, "attention_mask"), [1, 0, 1, 0, 1, 1, 1, 1]);
+    assert.deepEqual(feed(batch, "position_ids"), [0, 1, 2, 0, 0, 1, 2, 3]);
+    assert.deepEqual(batch.masks, [rows[0]!.mask, null]);
+    assert.deepEqual(rows.map(tokensOf), [2, 4]);
+    assert.deepEqual(rows.map(byteLengthOf), [15, 16]);
   });
 
   test("of a fixed size is filled up with copies of its last row", () => {
@@ -155,8 +167,18 @@ describe("the choice of rows", () => {
 test("pooling leaves padding out", () => {
   const data = Float32Array.of(1, 2, 3, 4, 9, 9, 5, 6, 7, 8, 9, 10);
   const output = { shape: [2, 3, 2], data };
-  assert.deepEqual([...pool(output, { kind: "mean", lengths: [2, 3] }).data], [2, 3, 7, 8]);
-  assert.deepEqual([...pool(output, { kind: "cls", lengths: [2, 3] }).data], [1, 2, 5, 6]);
+  const masks = [null, null];
+  assert.deepEqual([...pool(output, { kind: "mean", lengths: [2, 3], masks }).data], [2, 3, 7, 8]);
+  assert.deepEqual([...pool(output, { kind: "cls", lengths: [2, 3], masks }).data], [1, 2, 5, 6]);
+});
+
+test("pooling leaves out what a row's own mask hides", () => {
+  const data = Float32Array.of(1, 2, 3, 4, 9, 9, 5, 6, 7, 8, 9, 10);
+  const output = { shape: [2, 3, 2], data };
+  const masks = [null, Uint8Array.of(1, 0, 1)];
+  assert.deepEqual([...pool(output, { kind: "mean", lengths: [2, 3], masks }).data], [2, 3, 7, 8]);
+  assert.deepEqual([...pool(output, { kind: "mean", lengths: [3, 3], masks: [Uint8Array.of(0, 1, 0), null] }).data], [3, 4, 7, 8]);
+  assert.deepEqual([...pool(output, { kind: "cls", lengths: [2, 3], masks }).data], [1, 2, 5, 6]);
 });
 
 test("whole numbers are written in every type", () => {

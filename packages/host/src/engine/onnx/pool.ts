@@ -4,8 +4,8 @@
  */
 import type { Output, PoolCommand } from "./protocol.ts";
 
-/** (rows, length, width) -> (rows, width): the mean over a row's own tokens, or its first token. Padding has no part in it. */
-export function pool({ shape, data }: Output, { kind, lengths }: PoolCommand): Output {
+/** (rows, length, width) -> (rows, width): the mean over the tokens that a row's mask lets through, or its first token. */
+export function pool({ shape, data }: Output, { kind, lengths, masks }: PoolCommand): Output {
   const [rows, length, width] = shape as [number, number, number];
   const pooled = new Float32Array(rows * width);
   const sum = new Float64Array(width);
@@ -15,9 +15,13 @@ export function pool({ shape, data }: Output, { kind, lengths }: PoolCommand): O
       pooled.set(data.subarray(start, start + width), row * width);
       continue;
     }
-    const count = Math.min(lengths[row] ?? length, length);
+    const own = Math.min(lengths[row] ?? length, length);
+    const mask = masks[row] ?? null;
+    let count = 0;
     sum.fill(0);
-    for (let token = 0; token < count; token++) {
+    for (let token = 0; token < own; token++) {
+      if (mask !== null && mask[token] === 0) continue;
+      count++;
       const offset = start + token * width;
       for (let index = 0; index < width; index++) sum[index]! += data[offset + index]!;
     }

@@ -117,6 +117,7 @@ function rowMaker({ inputs }: PublicInterface, plan: BatchPlan): ((seed: number,
     return (seed, length) => ({
       kind: "sequence",
       ids: Uint32Array.from({ length }, (_, token) => (1 + seed * 31 + token * 17) % size),
+      mask: null,
       segments: null,
       positions: null,
       peak: length - 1,

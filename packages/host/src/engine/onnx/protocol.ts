@@ -29,8 +29,10 @@ export interface Feed {
 /** Makes one vector of a row's vectors: (rows, length, width) -> (rows, width). */
 export interface PoolCommand {
   readonly kind: Pooling;
-  /** Tokens of each row that are no padding. */
+  /** Ids of each row that are no padding of the server's. */
   readonly lengths: readonly number[];
+  /** The mask that a row came with, 0 or 1 for each of its ids, not all 0; null = all 1. */
+  readonly masks: readonly (Uint8Array | null)[];
 }
 
 export interface RunCommand {

@@ -12,6 +12,8 @@ import type { Feed, Output } from "./protocol.ts";
 export interface SequenceRow {
   readonly kind: "sequence";
   readonly ids: Uint32Array;
+  /** 0 or 1 for each id, not all 0: rows that their client has filled up itself; null = all 1. */
+  readonly mask: Uint8Array<ArrayBuffer> | null;
   /** Token types; null = all 0. */
   readonly segments: Uint32Array | null;
   /** null = 0, 1, 2, ... */
@@ -36,8 +38,10 @@ export type Row = SequenceRow | TensorRow;
 /** The inputs of one run, and what is needed to take its output apart. */
 export interface Batch {
   readonly feeds: readonly Feed[];
-  /** Tokens of each row of the run; empty for tensors. */
+  /** Ids of each row of the run; empty for tensors. */
   readonly lengths: readonly number[];
+  /** The mask that each row came with; null = all its tokens. */
+  readonly masks: readonly (Uint8Array | null)[];
   /** Rows of the run, fillers included. */
   readonly rows: number;
   /** Tokens per row, padding included; 0 for tensors. */
@@ -72,7 +76,7 @@ function assembleSequences(rows: readonly SequenceRow[], { inputs }: PublicInter
         // Any valid id will do, so one that occurs anyway.
         for (let token = own; token < length; token++) set(start + token, row.ids[0]!);
       } else if (kind === "mask") {
-        for (let token = 0; token < own; token++) set(start + token, 1);
+        for (let token = 0; token < own; token++) set(start + token, row.mask?.[token] ?? 1);
       } else if (kind === "segments") {
         row.segments?.forEach((segment, token) => set(start + token, segment));
       } else {
@@ -81,7 +85,7 @@ function assembleSequences(rows: readonly SequenceRow[], { inputs }: PublicInter
     });
     return { name, type: type as FeedType, shape: [rows.length, length], data: numbers };
   });
-  return { feeds, lengths, rows: rows.length, length };
+  return { feeds, lengths, masks: rows.map(({ mask }) => mask), rows: rows.length, length };
 }
 
 function assembleTensors(rows: readonly TensorRow[], { inputs }: PublicInterface, { hasRows }: BatchPlan): Batch {
@@ -91,7 +95,7 @@ function assembleTensors(rows: readonly TensorRow[], { inputs }: PublicInterface
     const bytes = joined(parts.map((part) => part.bytes));
     return { name, type: type as FeedType, shape: hasRows ? [rows.length, ...shape] : shape, data: numbersOf(type as FeedType, bytes) };
   });
-  return { feeds, lengths: [], rows: rows.length, length: 0 };
+  return { feeds, lengths: [], masks: [], rows: rows.length, length: 0 };
 }
 
 /** The bytes one behind the other; rows that came together lie so already and are not copied. */
@@ -130,5 +134,11 @@ export function takeApart(output: Output, count: number, batch: Batch, plan: Bat
 /** Numbers of a row, as rows count for memory. */
 export function byteLengthOf(row: Row): number {
   if (row.kind === "tensors") return row.tensors.values().reduce((sum, { bytes }) => sum + bytes.byteLength, 0);
-  return 4 * row.ids.length * (1 + Number(row.segments !== null) + Number(row.positions !== null));
+  return 4 * row.ids.length * (1 + Number(row.segments !== null) + Number(row.positions !== null)) + (row.mask?.byteLength ?? 0);
+}
+
+/** Tokens of a row that are no padding, whoever filled it up; 0 for tensors. */
+export function tokensOf(row: Row): number {
+  if (row.kind === "tensors") return 0;
+  return row.mask?.reduce((sum, bit) => sum + bit, 0) ?? row.ids.length;
 }

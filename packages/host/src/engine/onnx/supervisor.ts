@@ -10,7 +10,7 @@ import { chooseRows, groupOf, type BatchLimits } from "./choose.ts";
 import { planBatches, type BatchPlan } from "./plan.ts";
 import { probe } from "./probe.ts";
 import type { Command, LoadCommand, Output, PoolCommand, Report, RunFailure } from "./protocol.ts";
-import { assemble, byteLengthOf, takeApart, type Batch, type Row } from "./rows.ts";
+import { assemble, byteLengthOf, takeApart, tokensOf, type Batch, type Row } from "./rows.ts";
 
 /** Bytes of all rows that wait (CWE-770). */
 const MAXIMUM_WAITING_BYTES = 256 << 20;
@@ -193,8 +193,8 @@ export class SessionSupervisor implements Engine {
       const rows = entries.map(({ row }) => row);
       const batch = assemble(rows, this.#options.interface, this.#plan);
       const kind = rows[0]!.pool;
-      const output = await this.#execute(batch, kind && { kind, lengths: batch.lengths });
-      const tokens = batch.lengths.slice(0, entries.length).reduce((sum, length) => sum + length, 0);
+      const output = await this.#execute(batch, kind && { kind, lengths: batch.lengths, masks: batch.masks });
+      const tokens = rows.reduce((sum, row) => sum + tokensOf(row), 0);
       const seconds = (performance.now() - started) / 1000;
       this.#options.onRun({ rows: entries.length, tokens, padding: batch.rows * batch.length - tokens, seconds });
       takeApart(output, entries.length, batch, this.#plan).forEach((part, index) => this.#deliver(entries[index]!, part));
