@@ -2,51 +2,22 @@
  * How fast and in how much memory a checkpoint of Llama 3.2 1B's shape is encrypted, beside copying its bytes.
  * @module
  */
-import { spawn } from "node:child_process";
-import { closeSync, copyFileSync, fsyncSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, copyFileSync, fsyncSync, mkdtempSync, openSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { alternate, medianRatio, median, seconds, type Figure } from "./measure.ts";
+import { timeEncryption } from "./encryption.ts";
 import { ONE_BILLION, writeRandomCheckpoint } from "./random-checkpoint.ts";
 
 const ROUNDS = 3;
-const CLI = fileURLToPath(new URL("../packages/unseen/bin/unseen.js", import.meta.url));
 
-/** Wall time and peak memory of one run of the command, as a user starts it. */
+/** Encrypts the checkpoint and removes the result. */
 async function encrypt(directory: string, strength: string): Promise<{ seconds: number; megabytes: number }> {
   const output = join(directory, "encrypted");
   rmSync(output, { recursive: true, force: true });
-  const child = spawn(
-    process.execPath,
-    [CLI, "encrypt", join(directory, "plain"), "--out", output, "--strength", strength, "--no-measure", "--json"],
-    {
-      env: { ...process.env, UNSEEN_HOME: join(directory, "home") },
-      stdio: ["ignore", "ignore", "inherit"],
-    },
-  );
-  let peak = 0;
-  const watch = setInterval(() => {
-    peak = Math.max(peak, residentKilobytes(child.pid));
-  }, 50);
-  const elapsed = await seconds(
-    () =>
-      new Promise<void>((resolve, reject) =>
-        child.once("exit", (code) => (code === 0 ? resolve() : reject(new Error(`encrypt ended with ${code}`)))),
-      ),
-  );
-  clearInterval(watch);
+  const result = await timeEncryption(join(directory, "plain"), output, strength, join(directory, "home"));
   rmSync(output, { recursive: true, force: true });
-  return { seconds: elapsed, megabytes: peak / 1024 };
-}
-
-/** The process's own high-water mark, as Linux keeps it. */
-function residentKilobytes(pid: number | undefined): number {
-  try {
-    return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0);
-  } catch {
-    return 0;
-  }
+  return result;
 }
 
 function copy(directory: string, flush: boolean): void {

@@ -4,7 +4,7 @@
  */
 import { readdir, readFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { bundleDirectory, loadBundle, writeBundle, type Bundle } from "@unseen/client/bundle.ts";
+import { bundleDirectory, loadBundle, loadBundleEnds, writeBundle, type Bundle, type BundleEnds } from "@unseen/client/bundle.ts";
 import type { Home } from "@unseen/client/home.ts";
 import { recordModel, type Key } from "@unseen/client/keyring.ts";
 import { tokenizerFilesFromGguf } from "@unseen/client/tokenizer-from-gguf.ts";
@@ -12,6 +12,7 @@ import { isObject, type JsonObject } from "@unseen/core/blueprint/config.ts";
 import { openModel, readJson } from "@unseen/core/blueprint/model.ts";
 import type { TransformResult } from "@unseen/core/blueprint/transform.ts";
 import { UnseenError } from "@unseen/core/errors.ts";
+import { encoderFiles, encoderOf, rekeyedFiles } from "./encoder-bundle.ts";
 
 const TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"];
 
@@ -30,7 +31,7 @@ export interface BundleSource {
 export async function bundleModel(home: Home, input: BundleSource): Promise<{ bundle: Bundle; hasTokenizer: boolean }> {
   const { manifest } = input.result;
   if (!manifest) throw new UnseenError("INTERNAL", "a model without manifest cannot have a bundle.");
-  const files = await tokenizerFiles(input);
+  const files = { ...(await tokenizerFiles(input)), ...(await encoderFiles(input.source, input.result)) };
   const bundle: Bundle = {
     version: 1,
     fingerprint: manifest.fingerprint,
@@ -85,18 +86,35 @@ function generationDefaults(config: JsonObject | null): Bundle["generation"] {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
 }
 
-/** The bundle of a rekeyed model, made from that of its former key; null where there was none. */
+/** A bundle with what it says of its model's ends. */
+export interface FormerBundle extends BundleEnds {
+  readonly bundle: Bundle;
+}
+
+/** The bundle of a model that is about to be rekeyed; null where the keyring has none. Throws `BUNDLE_INVALID`. */
+export async function formerBundle(home: Home, fingerprint: string): Promise<FormerBundle | null> {
+  try {
+    const bundle = await loadBundle(home, fingerprint);
+    return { bundle, ...(await loadBundleEnds(home, bundle)) };
+  } catch (error) {
+    if (UnseenError.isInstance(error) && error.code === "BUNDLE_NOT_FOUND") return null;
+    throw error;
+  }
+}
+
+/** The bundle of a rekeyed model, made from that of its former key. Throws `BUNDLE_INVALID`, `DISK_FULL`. */
 export async function moveBundle(
   home: Home,
-  fingerprint: string,
-  to: Key,
-  changes: { fingerprint: string; name: string | undefined },
-): Promise<Bundle | null> {
-  const old = await loadBundle(home, fingerprint).catch(() => null);
-  if (!old) return null;
+  { bundle: old, ends }: FormerBundle,
+  input: { readonly source: string; readonly result: TransformResult; readonly to: Key; readonly name: string | undefined },
+): Promise<Bundle> {
+  const { result, to, name } = input;
+  if (!result.manifest) throw new UnseenError("INTERNAL", "a model without manifest cannot have a bundle.");
   const created = new Date().toISOString();
-  const bundle = { ...old, fingerprint: changes.fingerprint, keyId: to.id, name: changes.name ?? old.name, created };
-  await writeBundle(home, bundle, await readBundleFiles(home, fingerprint));
+  const bundle = { ...old, fingerprint: result.manifest.fingerprint, keyId: to.id, name: name ?? old.name, created };
+  const blueprint = ends && (await encoderOf(input.source));
+  const { "outputs.json": _outputs, ...files } = await readBundleFiles(home, old.fingerprint);
+  await writeBundle(home, bundle, { ...files, ...(blueprint ? rekeyedFiles(ends, blueprint, result) : {}) });
   await recordModel(home, to, { fingerprint: bundle.fingerprint, strength: bundle.strength, name: bundle.name, created });
   return bundle;
 }

@@ -12,6 +12,7 @@ import { addKeyCommands } from "./commands/key.ts";
 import { addModelCommands } from "./commands/pull.ts";
 import { addServeCommands } from "./commands/serve.ts";
 import { addStartCommand } from "./commands/start.ts";
+import { addTensorCommands } from "./commands/tensors.ts";
 import { createTerminal, reportFailure } from "./terminal.ts";
 
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string };
@@ -32,6 +33,7 @@ export function createProgram(): Command {
   addServeCommands(program);
   addEncoderCommands(program);
   addIdCommands(program);
+  addTensorCommands(program);
   program.addHelpText(
     "after",
     "\nEvery flag is also an environment variable, UNSEEN_ and its name; a flag wins. UNSEEN_HOME holds keys, bundles and models (default ~/.unseen).",

@@ -53,9 +53,11 @@ export async function measureFidelity(
   return compareModels(await openModel(plain), await openModel(encrypted), secret, sequences);
 }
 
-/** One line for a person. */
-export function describeFidelity(fidelity: Fidelity): string {
+/** One line for a person. `encoder`: the rows compared are vectors and classes instead of next tokens. */
+export function describeFidelity(fidelity: Fidelity, encoder = false): string {
   const { maxLogitDifference, meanKl, greedyAgreement, tokens } = fidelity;
+  if (encoder)
+    return `same largest number in ${(greedyAgreement * 100).toFixed(1)} % of ${tokens} rows of output, largest difference ${maxLogitDifference.toExponential(1)}`;
   return `same next token at ${(greedyAgreement * 100).toFixed(1)} % of ${tokens} positions, mean KL ${meanKl.toExponential(1)} nats, largest logit difference ${maxLogitDifference.toExponential(1)}`;
 }
 

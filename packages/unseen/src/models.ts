@@ -4,11 +4,13 @@
  */
 import { listBundles, loadBundle, loadBundleInterface, loadBundleTokenizer, type Bundle } from "@unseen/client/bundle.ts";
 import { openEncoder } from "@unseen/client/encoders/open-encoder.ts";
+import { permutationOf } from "@unseen/client/encoders/sequences.ts";
 import type { HostAddress } from "@unseen/client/engines/model-list.ts";
 import type { EncoderModel, GatewayModel } from "@unseen/client/gateway/model.ts";
 import { VllmEngine } from "@unseen/client/engines/vllm.ts";
 import type { Engine, HostModel } from "@unseen/client/engines/engine.ts";
 import type { Home } from "@unseen/client/home.ts";
+import type { Key } from "@unseen/client/keyring.ts";
 import { TokenCipher } from "@unseen/client/token-cipher.ts";
 import { vocabularyPermutation } from "@unseen/core/blueprint/spaces.ts";
 import { UnseenError } from "@unseen/core/errors.ts";
@@ -94,11 +96,11 @@ async function openOn(home: Home, bundle: Bundle, hosts: readonly Host[], keyNam
   const ends = await loadBundleInterface(home, bundle);
   const engines = hosts.map((host) => host.engine);
   if (!ends) return openModelFor(home, bundle, engines);
-  const key = await openKey(keyName ?? bundle.keyId, home);
-  if (key.id !== bundle.keyId)
-    throw new UnseenError("KEY_WRONG", `model ${bundle.name} was encrypted under the key ${bundle.keyId}, not ${key.id}.`, {
-      hint: "Leave out --key, or name that key.",
+  if (bundle.family !== "onnx")
+    throw new UnseenError("REQUEST_UNSUPPORTED", `model ${bundle.name} is a directory of ${bundle.family} weights, which no host serves.`, {
+      hint: "Encrypt its ONNX export for serving, or load it with transformers between `unseen encipher` and `unseen decipher`.",
     });
+  const key = await openKeyOf(bundle, home, keyName);
   return openEncoder(
     home,
     bundle,
@@ -108,14 +110,26 @@ async function openOn(home: Home, bundle: Bundle, hosts: readonly Host[], keyNam
   );
 }
 
+/** The key that a bundle's model was encrypted under. Throws `KEY_*`; `KEY_WRONG` where another is named. */
+export async function openKeyOf(bundle: Bundle, home: Home, name = bundle.keyId): Promise<Key> {
+  const key = await openKey(name, home);
+  if (key.id === bundle.keyId) return key;
+  throw new UnseenError("KEY_WRONG", `model ${bundle.name} was encrypted under the key ${bundle.keyId}, not ${key.id}.`, {
+    hint: "Leave out --key, or name that key.",
+  });
+}
+
 /** A model without a host, for encoding and decoding. Throws `KEY_*`, `BUNDLE_*`. */
 export async function openModelFor(home: Home, bundle: Bundle, engines: readonly Engine[] = []): Promise<GatewayModel> {
-  const key = await openKey(bundle.keyId, home);
+  const key = await openKeyOf(bundle, home);
+  const ends = await loadBundleInterface(home, bundle);
+  // Ids that keep their number have a permutation of another name.
+  const ids = ends?.inputs.find((input) => input.kind === "ids");
   return {
     id: bundle.name,
     bundle,
     tokenizer: await loadBundleTokenizer(home, bundle),
-    cipher: new TokenCipher(vocabularyPermutation(key.secret, bundle.vocabularySize)),
+    cipher: new TokenCipher(ids ? permutationOf(key.secret, ids) : vocabularyPermutation(key.secret, bundle.vocabularySize)),
     engines,
   };
 }

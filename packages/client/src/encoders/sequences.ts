@@ -46,7 +46,7 @@ export class SequenceReader {
     if (!ids || inputs.length > 1 || ends.inputs.some((input) => input.kind === "tensor"))
       throw new UnseenError("REQUEST_UNSUPPORTED", "input: the model does not read texts alone.", { hint: "Send pictures, as image." });
     this.#tokenizer = tokenizer;
-    this.#cipher = new TokenCipher(vocabularyPermutation(secret, spaceOf(ids)));
+    this.#cipher = new TokenCipher(permutationOf(secret, ids));
     this.#order = order;
     this.#takesSegments = ends.inputs.some((input) => input.kind === "segments");
     this.#takesPeaks = ends.inputs.some((input) => input.kind === "peaks" && input.of === ids.name);
@@ -89,13 +89,19 @@ export class SequenceReader {
 }
 
 /** The space of ids whose key derivation has this label; the label itself names the ids that keep their number. */
-export function spaceOf({ label, size }: { readonly label: string; readonly size: number }): Space {
+function spaceOf({ label, size }: { readonly label: string; readonly size: number }): Space {
   const fixed = (/\.fixing\.([\d.]+)$/.exec(label)?.[1] ?? "").split(".").filter(Boolean).map(Number);
   if (fixed.some((id) => id >= size))
     throw new UnseenError("BUNDLE_INVALID", `interface.json: label: expected fixed ids below ${size}, got a larger one.`, {
       hint: "Encrypt the model again, or restore the bundle from a backup.",
     });
   return { id: label, size, group: { kind: "permutation", fixed } };
+}
+
+/** The cipher id of every plain id; the identity where ids go in clear. */
+export function permutationOf(secret: Uint8Array, { label, size }: { readonly label: string | null; readonly size: number }): Uint32Array {
+  if (label === null) return Uint32Array.from({ length: size }, (_, id) => id);
+  return vocabularyPermutation(secret, spaceOf({ label, size }));
 }
 
 /** Rows of one request to a host (CWE-770), and their tokens with padding. */

@@ -5,10 +5,10 @@
 import type { ClientInput, ClientInterface } from "@unseen/core/blueprint/interface.ts";
 import { decipherOutput, type ModelOutput } from "@unseen/core/blueprint/output.ts";
 import { isIdentityRecipe } from "@unseen/core/blueprint/recipe.ts";
-import { Elements, vocabularyPermutation } from "@unseen/core/blueprint/spaces.ts";
+import { Elements } from "@unseen/core/blueprint/spaces.ts";
 import { UnseenError } from "@unseen/core/errors.ts";
 import type { Bundle, BundleEnds } from "../bundle.ts";
-import { spaceOf } from "../encoders/sequences.ts";
+import { permutationOf } from "../encoders/sequences.ts";
 import { AxisElements, volume, type Tensor } from "../encoders/tensor.ts";
 import { TokenCipher } from "../token-cipher.ts";
 import { isWhole, type NamedTensor } from "./tensor-file.ts";
@@ -136,7 +136,7 @@ export class TensorCipher {
     }
     if (input.kind !== "ids") return { ...tensor, values, protection: "no content" };
     if (!isWhole(tensor.format)) throw wrongFormat(tensor, "whole numbers");
-    const cipher = new TokenCipher(vocabularyPermutation(this.#secret, spaceOf(input)));
+    const cipher = new TokenCipher(permutationOf(this.#secret, input));
     return { ...tensor, values: Float64Array.from(cipher.encipher([...values])), protection: "enciphered" };
   }
 

@@ -51,7 +51,7 @@ export async function openModel(path: string): Promise<Model> {
     });
   if (information.isFile() && path.endsWith(".gguf")) return readGgufModel(path, await openGguf(path));
   if (!information.isDirectory()) {
-    throw new UnseenError("CHECKPOINT_NOT_FOUND", `${path} is neither a model directory nor a .gguf file.`, {
+    throw new UnseenError("CHECKPOINT_NOT_FOUND", `${path} is neither a model directory nor a .gguf or .onnx file.`, {
       hint: "Give the directory that holds config.json.",
     });
   }

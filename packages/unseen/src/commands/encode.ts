@@ -111,7 +111,8 @@ async function withEncoder(
     const result = await work(model, { signal: controller.signal, onWire: wire.record });
     if (!flags.showWire) return result;
     for (const line of wire.lines()) terminal.print(line);
-    return { ...result, hostSaw: { ids: wire.sent, numbers: wire.numbers.sent }, hostSaid: wire.numbers.received };
+    const masks = wire.masks.length > 0 ? { masks: wire.masks } : {};
+    return { ...result, hostSaw: { ids: wire.sent, ...masks, numbers: wire.numbers.sent }, hostSaid: wire.numbers.received };
   } finally {
     process.off("SIGINT", stop);
     model.encoder.close();

@@ -4,15 +4,16 @@
  */
 import { readFile } from "node:fs/promises";
 import { dirname, resolve, sep } from "node:path";
-import { loadBundle, loadBundleTokenizer, type Bundle } from "@unseen/client/bundle.ts";
+import { loadBundle, loadBundleInterface, loadBundleTokenizer, type Bundle } from "@unseen/client/bundle.ts";
 import { resolveHome, type Home } from "@unseen/client/home.ts";
 import { TextTokenizer } from "@unseen/client/tokenizer.ts";
+import { blueprintOf } from "@unseen/core/blueprint/families/index.ts";
 import { openModel } from "@unseen/core/blueprint/model.ts";
 import type { Strength } from "@unseen/core/blueprint/spaces.ts";
 import { encryptModel, rekeyModel, type TransformResult } from "@unseen/core/blueprint/transform.ts";
 import { UnseenError } from "@unseen/core/errors.ts";
 import type { Command } from "commander";
-import { bundleModel, moveBundle, nameOf } from "../bundle-model.ts";
+import { bundleModel, formerBundle, moveBundle, nameOf } from "../bundle-model.ts";
 import { addCommand, EXIT_CODE, wholeNumber, type OptionSpecification } from "../command.ts";
 import { keyOption, openKey, openOrMakeKey } from "../keys.ts";
 import { affordableTokens, describeFidelity, measureFidelity, sampleSequences } from "../measure.ts";
@@ -102,16 +103,21 @@ export function addEncryptCommands(program: Command): void {
       const { bundle, hasTokenizer } = bundled;
       report(result, terminal);
       terminal.print(
-        `Bundle   ${bundle.name} in ${home.bundles}${hasTokenizer ? "" : " (no tokenizer: ids only; give one with --tokenizer)"}`,
+        `Bundle   ${bundle.name} in ${home.bundles}${hasTokenizer || bundle.vocabularySize === 0 ? "" : " (no tokenizer: ids only; give one with --tokenizer)"}`,
       );
+      const ends = await loadBundleInterface(home, bundle);
+      const encoder = ends !== null;
+      const clear = ends?.inputs.filter(({ kind }) => kind === "tensor").map((input) => input.name) ?? [];
       const tokenizer = await loadBundleTokenizer(home, bundle);
       const sequences = sampleSequences(tokenizer, bundle.vocabularySize, affordableTokens(result.weights));
       const fidelity = options.measure ? await measureFidelity(source, result.output, key.secret, sequences) : null;
-      if (fidelity) terminal.print(`Fidelity ${describeFidelity(fidelity)}`);
+      if (fidelity) terminal.print(`Fidelity ${describeFidelity(fidelity, encoder)}`);
+      if (clear.length > 0) terminal.note(`WARNING: whoever runs the model will see ${clear.join(", ")} IN CLEAR.`);
       terminal.print();
       terminal.print("What it is worth: logs, caches, networks and curious eyes see numbers without words. An operator who holds");
       terminal.print("these weights and the public model they came from can undo it: see docs/threat-model.md.");
-      terminal.print(`Next:    unseen serve ${result.output}`);
+      if (encoder) terminal.print(`Next:    load ${result.output} with transformers, between \`unseen encipher\` and \`unseen decipher\``);
+      else terminal.print(`Next:    unseen serve ${result.output}`);
       return { ...describe(result), bundle: bundle.name, key: key.id, fidelity };
     },
   });
@@ -134,6 +140,7 @@ export function addEncryptCommands(program: Command): void {
       if (!before) throw new UnseenError("NOT_ENCRYPTED", `${source} is not an encrypted model.`, { hint: "Use `unseen encrypt`." });
       const output = options.out ?? `${source.replace(/\.gguf$/, "")}-${to.name}${source.endsWith(".gguf") ? ".gguf" : ""}`;
       keepApart(output, home);
+      const former = await formerBundle(home, before.fingerprint);
       let bundle: Bundle | null = null;
       const result = await withProgress("rekeying", terminal, (run) =>
         rekeyModel({
@@ -141,11 +148,11 @@ export function addEncryptCommands(program: Command): void {
           output,
           from: from.secret,
           to: { secret: to.secret, strength: before.strength },
+          outputs: former?.outputs,
           ...transformFlags(options),
           ...run,
-          beforeCommit: async ({ manifest }) => {
-            bundle =
-              manifest && (await moveBundle(home, before.fingerprint, to, { fingerprint: manifest.fingerprint, name: options.name }));
+          beforeCommit: async (written) => {
+            bundle = former && (await moveBundle(home, former, { source, result: written, to, name: options.name }));
           },
         }),
       );
@@ -180,7 +187,8 @@ export function addEncryptCommands(program: Command): void {
         const key = await openKey(options.key);
         if (plain.endsWith(".onnx") || encrypted.endsWith(".onnx"))
           return verifyOnnxCommand(plain, encrypted, key, { ...options, rounds: Number(options.rounds) }, terminal);
-        const manifest = (await openModel(encrypted)).manifest;
+        const model = await openModel(encrypted);
+        const { manifest } = model;
         if (!manifest)
           throw new UnseenError("NOT_ENCRYPTED", `${encrypted} is not an encrypted model.`, {
             hint: "Give the plain model first, the encrypted one second.",
@@ -195,7 +203,7 @@ export function addEncryptCommands(program: Command): void {
           });
         const sequences = sampleSequences(tokenizer, manifest.vocabularySize, Number(options.tokens), prompts);
         const fidelity = await measureFidelity(plain, encrypted, key.secret, sequences);
-        terminal.print(describeFidelity(fidelity));
+        terminal.print(describeFidelity(fidelity, blueprintOf(model.config).kind === "encoder"));
         // A model that disagrees with its original more often than not is not an encryption of it.
         const failed = fidelity.greedyAgreement < 0.5;
         if (!failed) return fidelity;

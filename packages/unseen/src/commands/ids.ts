@@ -58,7 +58,10 @@ export function addIdCommands(program: Command): void {
 async function open(flags: IdFlags) {
   if (!flags.model) throw new UnseenError("USAGE", "which model? --model is missing.", { hint: "`unseen list` shows the models." });
   const home = resolveHome();
-  return openModelFor(home, await loadBundle(home, flags.model));
+  const bundle = await loadBundle(home, flags.model);
+  if (bundle.vocabularySize === 0)
+    throw new UnseenError("USAGE", `model ${bundle.name} takes no token ids.`, { hint: "Its inputs are tensors: see `unseen encipher`." });
+  return openModelFor(home, bundle);
 }
 
 function tokenize(model: Awaited<ReturnType<typeof open>>, text: string | undefined, specialTokens: boolean): number[] {

@@ -18,6 +18,7 @@ import { UnseenError } from "@unseen/core/errors.ts";
 import type { Command } from "commander";
 import { bundleModel, nameOf } from "../bundle-model.ts";
 import { addCommand, wholeNumber } from "../command.ts";
+import { encoderOf } from "../encoder-bundle.ts";
 import { openOrMakeKey, DEFAULT_KEY } from "../keys.ts";
 import { affordableTokens, describeFidelity, measureFidelity, sampleSequences } from "../measure.ts";
 import { openModelFor } from "../models.ts";
@@ -100,6 +101,11 @@ export function addStartCommand(program: Command): void {
 
 /** Encrypts under the default key unless that was done before; the result lies in the models directory. */
 async function encryptOnce(home: Home, source: string, terminal: Terminal): Promise<{ directory: string; fingerprint: string }> {
+  const encoder = await encoderOf(source);
+  if (encoder)
+    throw new UnseenError("USAGE", `${source} holds an encoder (${encoder.architecture.family}), which writes no text to talk with.`, {
+      hint: "`unseen encrypt` takes it, for transformers; or its ONNX export, for `unseen serve`.",
+    });
   const { key, made } = await openOrMakeKey(DEFAULT_KEY, home);
   terminal.print(`Key              ${key.name} (${key.id}) in ${home.keys}${made ? ", new" : ""}`);
   const name = nameOf(source);
