@@ -51,8 +51,8 @@ export type ClientInput =
   | {
       readonly name: string;
       readonly kind: "ids";
-      /** Label of the permutation's key derivation. */
-      readonly label: string;
+      /** Label of the permutation's key derivation; null where the graph computes with the ids, which then go in clear. */
+      readonly label: string | null;
       readonly size: number;
       /** In which order the tokens are sent; absent = as they stand. */
       readonly order?: Recipe;
@@ -142,7 +142,7 @@ export function parseClientInterface(value: Json): ClientInterface {
         const name = text(input["name"]);
         const kind = oneOf(input["kind"], INPUT_KINDS);
         const order = input["order"] === undefined ? {} : { order: recipe(input["order"], { parts: MAXIMUM_PARTS }, 0) };
-        if (kind === "ids") return { name, kind, label: text(input["label"]), size: whole(input["size"], 1, MAXIMUM_SIZE), ...order };
+        if (kind === "ids") return { name, kind, label: (input["label"] ?? null) === null ? null : text(input["label"]), size: whole(input["size"], 1, MAXIMUM_SIZE), ...order };
         if (kind === "tensor") return { name, kind, axes: axes(input["axes"]) };
         if (kind === "peaks") return { name, kind, of: text(input["of"]) };
         return { name, kind, ...order };

@@ -64,6 +64,27 @@ test("a dead run's leftover is removed, and the result says so", async () => {
   assert.equal(existsSync(at("again.partial")), false);
 });
 
+test("a run that died between giving names to two files of one output is cleaned up", async () => {
+  const child = spawn(process.execPath, ["-e", ""]);
+  await new Promise((resolve) => child.on("exit", resolve));
+  const files = (data: string): void => {
+    mkdirSync(at("split.onnx.partial"), { recursive: true });
+    writeFileSync(at("split.onnx.partial/.unseen-owner"), String(child.pid));
+    writeFileSync(at("split.onnx.partial/split.onnx"), "model");
+    writeFileSync(at(data), "tensors");
+  };
+  files("split.onnx.data");
+  const place = new OutputPlace(at("split.onnx"), "split.onnx", ["split.onnx.data"]);
+  assert.equal(place.removedLeftover, true);
+  assert.equal(existsSync(at("split.onnx.data")), false);
+  place.discard();
+  // Data that this run cannot have put there stay.
+  files("split.onnx.data");
+  writeFileSync(at("split.onnx.partial/split.onnx.data"), "tensors");
+  assert.throws(() => new OutputPlace(at("split.onnx"), "split.onnx", ["split.onnx.data"]), { code: "OUTPUT_EXISTS" });
+  assert.equal(readFileSync(at("split.onnx.data"), "utf8"), "tensors");
+});
+
 test("a living run is left alone, in another process and in this one", () => {
   mkdirSync(at("busy.partial"));
   writeFileSync(join(at("busy.partial"), ".unseen-owner"), String(process.ppid));

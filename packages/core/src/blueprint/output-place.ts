@@ -50,6 +50,7 @@ export class OutputPlace {
     this.#singleFile = singleFile;
     this.#besides = besides;
     try {
+      this.#takeBack();
       this.#requireFree();
       this.removedLeftover = removeLeftover(this.directory);
       mkdirSync(dirname(this.path), { recursive: true });
@@ -66,10 +67,21 @@ export class OutputPlace {
     }
   }
 
+  /** What a commit that died between two renames had put beside the output goes back to the rest of its leftover. */
+  #takeBack(): void {
+    if (this.#singleFile === null || this.#besides.length === 0 || exists(this.path)) return;
+    const owner = ownerOf(this.directory);
+    if (owner === null || isAlive(owner) || !exists(join(this.directory, this.#singleFile))) return;
+    for (const name of this.#besides) {
+      const [inside, beside] = [join(this.directory, name), join(dirname(this.path), name)];
+      if (!exists(inside) && exists(beside)) renameSync(beside, inside);
+    }
+  }
+
   /** A link that leads nowhere is in the way too: a rename would replace it. */
   #requireFree(): void {
     for (const path of [this.path, ...this.#besides.map((name) => join(dirname(this.path), name))]) {
-      if (lstatSync(path, { throwIfNoEntry: false }))
+      if (exists(path))
         throw new UnseenError("OUTPUT_EXISTS", `${path} already exists.`, { hint: "Choose another --out or remove it first." });
     }
   }
@@ -146,9 +158,13 @@ export class OutputPlace {
   }
 }
 
+function exists(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+}
+
 /** Removes what a dead process left; refuses what a living one is writing, and what no such process made. */
 function removeLeftover(directory: string): boolean {
-  if (!lstatSync(directory, { throwIfNoEntry: false })) return false;
+  if (!exists(directory)) return false;
   const owner = ownerOf(directory);
   if (owner === null && isBare(directory)) {
     // Killed between making it and signing it: nothing in it can be anybody's.

@@ -9,7 +9,7 @@ import { DirectSum } from "../algebra/direct-sum.ts";
 import type { Element } from "../algebra/element.ts";
 import { Monomial } from "../algebra/monomial.ts";
 import { fixingOnes, structuredOrthogonal } from "../algebra/orthogonal.ts";
-import { deriveRandom, permutation } from "../algebra/random.ts";
+import { deriveRandom, permutation, type RandomStream } from "../algebra/random.ts";
 import { Spread } from "../algebra/spread.ts";
 
 /**
@@ -102,12 +102,10 @@ function leafElement(leaf: LeafRecipe, secret: Uint8Array, around: Around): Elem
   if (map === "orthogonal") return structuredOrthogonal(random, size);
   if (map === "ones") return fixingOnes(random, size);
   if (map === "general") {
-    const general: Element =
-      size <= DENSE_SIZE
-        ? wellConditioned(random, size)
-        : structuredOrthogonal(random, size)
-            .compose(Monomial.scaled(random, size, { signs: true }))
-            .compose(structuredOrthogonal(random, size));
+    if (size <= DENSE_SIZE) return denseElement(random, `${label(leaf.id)} ${size} ${leaf.dual}`, leaf, secret);
+    const general = structuredOrthogonal(random, size)
+      .compose(Monomial.scaled(random, size, { signs: true }))
+      .compose(structuredOrthogonal(random, size));
     return leaf.dual ? general.inverseTranspose() : general;
   }
   const order = map === "permutation" ? permutation(random, size) : Monomial.identity(size).order;
@@ -125,6 +123,23 @@ function leafElement(leaf: LeafRecipe, secret: Uint8Array, around: Around): Elem
     order,
     Float64Array.from(order, (i) => factor[i]!),
   );
+}
+
+/** Dense matrices that are kept: those of a few layers' heads, at 128 KiB each at most. */
+const KEPT_MATRICES = 256;
+/** By secret, then by label; the oldest first. Queries, keys, values, their biases and what reads them share matrices, which are dear. */
+const matrices = new WeakMap<Uint8Array, Map<string, Element>>();
+
+function denseElement(random: RandomStream, name: string, { size, dual }: LeafRecipe, secret: Uint8Array): Element {
+  const kept = matrices.get(secret) ?? new Map<string, Element>();
+  matrices.set(secret, kept);
+  const known = kept.get(name);
+  if (known) return known;
+  const general = wellConditioned(random, size);
+  const element = dual ? general.inverseTranspose() : general;
+  if (kept.size >= KEPT_MATRICES) kept.delete(kept.keys().next().value as string);
+  kept.set(name, element);
+  return element;
 }
 
 /** Products in products are one product: an index of any of them may select a map inside. */

@@ -66,6 +66,7 @@ export const keepInside: Keep = (message, kind) => rewrite(message, kind, INSIDE
 
 const INSIDE: Rewriting = {
   strip: false,
+  rename: null,
   tensor: (message) => (isExternal(message) ? rewriteTensor(message, { raw: rereadTensor(message).read() }) : null),
 };
 

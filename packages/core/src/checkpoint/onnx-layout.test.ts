@@ -23,7 +23,7 @@ import {
 } from "./onnx.fixture.ts";
 import { checkGraph } from "./onnx-graph.ts";
 import { layoutOnnx, writeOnnx, type OnnxEdit } from "./onnx-layout.ts";
-import { decodeOnnx, openOnnx, type OnnxAttribute, type OnnxModel } from "./onnx.ts";
+import { decodeOnnx, openOnnx, type OnnxAttribute, type OnnxGraph, type OnnxModel } from "./onnx.ts";
 import { Rope } from "./protobuf-write.ts";
 
 const NOTHING: OnnxEdit = { tensors: new Map() };
@@ -144,6 +144,44 @@ test("stripped, a model keeps what it computes and nothing else", async (context
   assert.deepEqual([...written.metadata], [["unseen.scheme", "test"]]);
   for (const file of written.files) assert.doesNotMatch(readFileSync(file, "latin1"), /secret/);
   checkGraph(written.graph);
+});
+
+test("anonymous, a model computes the same, with numbers for the names of all but its ends", async (context) => {
+  const model = await openEverything(context);
+  const tensors = unchanged(model.graph, ["half", "far"]);
+  const added = new Map([...tensors, ["another", { type: "float32", shape: [2] }] as const]);
+  const nodes = new Map([[3, [{ ...model.graph.nodes[3]! }]]]);
+  const edit = { tensors: added, nodes, strip: true, anonymous: true, metadata: new Map() };
+  const data = (name: string): Uint8Array => model.graph.initializers.get(name)?.read() ?? new Uint8Array(8);
+  const written = await rewritten(context, model, edit, {}, data);
+  checkGraph(written.graph);
+  const ends = new Set([...model.graph.inputs, ...model.graph.outputs].map(({ name }) => name));
+  const inner = (graph: OnnxGraph): string[] => [
+    ...graph.initializers.keys(),
+    ...[...graph.inputs, ...graph.outputs].map(({ name }) => name),
+    ...graph.nodes.flatMap((node) => [
+      node.name,
+      ...node.inputs,
+      ...node.outputs,
+      ...[...node.attributes.values()].flatMap((attribute) => (attribute.kind === "graph" ? inner(attribute.value) : [])),
+    ]),
+  ];
+  for (const name of inner(written.graph)) assert.ok(name === "" || ends.has(name) || /^v\d+$/.test(name), name);
+  assert.deepEqual(written.graph.inputs, model.graph.inputs);
+  assert.deepEqual(written.graph.outputs, model.graph.outputs);
+  assert.equal(written.graph.initializers.size, model.graph.initializers.size + 1);
+  // Each value has one new name, everywhere.
+  const names = new Map<string, string>();
+  for (const [i, node] of model.graph.nodes.entries()) {
+    for (const list of ["inputs", "outputs"] as const) {
+      for (const [j, name] of node[list].entries()) {
+        const now = written.graph.nodes[i]![list][j]!;
+        assert.equal(names.get(name) ?? now, now);
+        names.set(name, now);
+      }
+    }
+  }
+  assert.equal(new Set(names.values()).size, names.size);
 });
 
 test("nodes, inputs, outputs and metadata are replaced; replaced values lose their inner info", async (context) => {

@@ -52,6 +52,8 @@ export interface OnnxEdit {
    * metadata (unless given), producer, training information, unknown fields; the graph becomes "graph".
    */
   readonly strip?: boolean;
+  /** Name all values but inputs and outputs by numbers, inside inner graphs and functions too, and nodes not at all. */
+  readonly anonymous?: boolean;
 }
 
 /** Where a tensor's bytes go. */
@@ -149,6 +151,7 @@ class Plan {
   readonly #keepsFiles: boolean;
   /** Messages must be walked for what is inside; null = they stay as they are. */
   readonly #rewriting: Rewriting | null;
+  readonly #rename: Rewriting["rename"];
   /** Initializers that are no inputs from now on, though the file lists them there. */
   readonly #constants: ReadonlySet<string>;
   /** Files that were opened to take external data from, by path. */
@@ -165,9 +168,11 @@ class Plan {
     const all = edit.inputs || (source.irVersion < 4 && tensors.size + removed.size > 0);
     this.#constants = new Set([...(all ? source.graph.initializers.keys() : []), ...tensors.keys(), ...removed]);
     const movesFiles = !this.#keepsFiles && source.files.length > 1;
+    const rename = edit.anonymous ? numbering(source, edit) : null;
     const tensor: Rewriting["tensor"] = (inner) =>
-      movesFiles && isExternal(inner) ? rewriteTensor(inner, this.#moveOut(rereadTensor(inner)), { strip }) : null;
-    this.#rewriting = strip || movesFiles ? { strip, tensor } : null;
+      movesFiles && isExternal(inner) ? rewriteTensor(inner, this.#moveOut(rereadTensor(inner)), { strip, rename }) : null;
+    this.#rewriting = strip || rename || movesFiles ? { strip, rename, tensor } : null;
+    this.#rename = rename;
     this.#sources.set(source.path, message.source);
     this.model = this.#rewriteModel(message);
   }
@@ -247,7 +252,8 @@ class Plan {
     });
     const added = new Rope();
     for (const [name, { type, shape }] of tensors)
-      if (!initializers.has(name)) added.bytes(5, newTensor(name, type, shape, this.#hole(name, type, shape, null)));
+      if (!initializers.has(name))
+        added.bytes(5, newTensor(this.#rename?.(name) ?? name, type, shape, this.#hole(name, type, shape, null)));
     for (const info of inputs ?? []) added.bytes(11, encodeValueInfo(info, this.#keep));
     for (const info of outputs ?? []) added.bytes(12, encodeValueInfo(info, this.#keep));
     if (kept === null && added.length === 0) return null;
@@ -267,7 +273,13 @@ class Plan {
 
   #rewriteNode(field: Field, index: number): readonly Rope[] | null {
     const replacement = this.#edit.nodes?.get(index);
-    return replacement ? replacement.map((node) => encodeNode(node, this.#keep)) : this.#rewrite(field, "node");
+    return replacement ? replacement.map((node) => this.#encodeNode(node)) : this.#rewrite(field, "node");
+  }
+
+  #encodeNode(node: OnnxNode): Rope {
+    const rename = this.#rename;
+    if (!rename || recall(node)) return encodeNode(node, this.#keep);
+    return encodeNode({ ...node, name: "", inputs: node.inputs.map(rename), outputs: node.outputs.map(rename) }, this.#keep);
   }
 
   #rewriteInitializer(field: Field, tensor: OnnxTensor): readonly Rope[] | null {
@@ -275,10 +287,11 @@ class Plan {
     const { name } = tensor;
     if (removed?.has(name)) return [];
     const change = tensors.get(name);
-    if (change) return [rewriteTensor(field.slice(), this.#hole(name, change.type, change.shape, tensor), { change, strip })];
+    if (change)
+      return [rewriteTensor(field.slice(), this.#hole(name, change.type, change.shape, tensor), { change, strip, rename: this.#rename })];
     const outside = this.#goesOutside(tensor.bytes, tensor);
     if (this.#keepsFiles || tensor.type === "string" || (!outside && !this.#isOutside(tensor))) return this.#rewrite(field, "tensor");
-    return [rewriteTensor(field.slice(), outside ? this.#moveOut(tensor) : { raw: this.#dataOf(tensor) }, { strip })];
+    return [rewriteTensor(field.slice(), outside ? this.#moveOut(tensor) : { raw: this.#dataOf(tensor) }, { strip, rename: this.#rename })];
   }
 
   /** The place of a tensor that the caller writes. */
@@ -333,6 +346,21 @@ class Plan {
 
 function list(rope: Rope | null): readonly Rope[] | null {
   return rope && [rope];
+}
+
+/** New names in the order in which they are met: v0, v1, ... */
+function numbering({ graph }: OnnxModel, { inputs = graph.inputs, outputs = graph.outputs }: OnnxEdit): (name: string) => string {
+  const kept = new Set(["", ...[...inputs, ...outputs].map(({ name }) => name)]);
+  const names = new Map<string, string>();
+  let count = 0;
+  return (name) => {
+    const known = kept.has(name) ? name : names.get(name);
+    if (known !== undefined) return known;
+    let next = `v${count++}`;
+    while (kept.has(next)) next = `v${count++}`;
+    names.set(name, next);
+    return next;
+  };
 }
 
 /** The name of a `ValueInfoProto`. */

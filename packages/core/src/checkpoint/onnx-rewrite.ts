@@ -6,6 +6,7 @@ import { dirname } from "node:path";
 import { tooLarge } from "./checks.ts";
 import { ExternalFiles } from "./onnx-external.ts";
 import { readTensor } from "./onnx-tensor.ts";
+import { readName } from "./onnx-text.ts";
 import { TensorField, elementNumber } from "./onnx-types.ts";
 import type { OnnxTensor, OnnxType } from "./onnx.ts";
 import { Rope, encodeVarints, type Hole } from "./protobuf-write.ts";
@@ -71,8 +72,14 @@ const SCHEMAS: Readonly<Record<MessageKind, Schema>> = {
   opset: schema([1, 2]),
 };
 
+const NODE_NAME = 3;
+/** Fields that hold names of values. */
+const VALUE_NAMES: Readonly<Partial<Record<MessageKind, readonly number[]>>> = { node: [1, 2], tensor: [8], value: [1], function: [4, 5] };
+
 /** How messages change. */
 export interface Rewriting {
+  /** New names of values, and none for nodes; null = those that they have. */
+  readonly rename: ((name: string) => string) | null;
   /** Whether to leave out everything that the computation does not depend on. */
   readonly strip: boolean;
   /** The new form of a tensor; null = as {@link Rewriting.strip} says. */
@@ -88,10 +95,16 @@ export function rewrite(message: Slice, kind: MessageKind, rewriting: Rewriting,
   const { kept, inner } = SCHEMAS[kind];
   return rewriteFields(message, (field) => {
     if (rewriting.strip && !kept.has(field.number)) return [];
+    if (rewriting.rename && kind === "node" && field.number === NODE_NAME) return [];
+    if (rewriting.rename && VALUE_NAMES[kind]?.includes(field.number)) return [renamed(field, rewriting.rename)];
     const innerKind = inner.get(field.number);
     const innerMessage = innerKind ? rewrite(field.slice(), innerKind, rewriting, depth + 1) : null;
     return innerMessage ? [innerMessage] : null;
   });
+}
+
+function renamed(field: Field, rename: (name: string) => string): Rope {
+  return new Rope().add(Buffer.from(rename(readName(field))));
 }
 
 /**
@@ -139,14 +152,20 @@ export function rewriteTensor(
   {
     change,
     strip = false,
-  }: { readonly change?: { readonly type: OnnxType; readonly shape: readonly number[] }; readonly strip?: boolean } = {},
+    rename = null,
+  }: {
+    readonly change?: { readonly type: OnnxType; readonly shape: readonly number[] };
+    readonly strip?: boolean;
+    readonly rename?: Rewriting["rename"];
+  } = {},
 ): Rope {
   const rope = new Rope();
   if (change) addTypeAndShape(rope, change.type, change.shape, message.source.name);
   for (const field of fields(message)) {
     if (DATA.has(field.number) || (strip && !SCHEMAS.tensor.kept.has(field.number))) continue;
     if (change && (field.number === TensorField.dims || field.number === TensorField.dataType)) continue;
-    rope.add(field.raw());
+    if (rename && field.number === TensorField.name) rope.bytes(TensorField.name, renamed(field, rename));
+    else rope.add(field.raw());
   }
   return addData(rope, data);
 }

@@ -6,11 +6,11 @@ import type { Element } from "../../algebra/element.ts";
 import { openOnnx, type OnnxType, type OnnxValueInfo } from "../../checkpoint/onnx.ts";
 import { UnseenError } from "../../errors.ts";
 import { requireKey } from "../fingerprint.ts";
-import type { ClientInput, ClientInterface } from "../interface.ts";
+import type { ClientInput, ClientInterface, PublicInterface } from "../interface.ts";
 import { elementOf, type Recipe } from "../recipe.ts";
 import { deriveRandom, type RandomStream } from "../../algebra/random.ts";
 import { interfacesOf } from "./ends.ts";
-import { openPlain, traceModel, type OnnxOptions } from "./trace-model.ts";
+import { openPlain, traceModel, type OnnxOptions, type Traced } from "./trace-model.ts";
 import { openSeal } from "./metadata.ts";
 import { cipherId } from "./plan.ts";
 import { probeSizes } from "./sizes.ts";
@@ -59,12 +59,17 @@ export async function compareOnnx(options: CompareOptions): Promise<Comparison> 
     pooling: publicInterface.pooling,
   };
   const traced = traceModel(plain, usage, manifest.strength === "permute");
-  const { clientInterface } = interfacesOf(traced, usage);
+  const { clientInterface, publicInterface: expectedInterface } = interfacesOf(traced, usage);
+  if (endsOf(publicInterface) !== endsOf(expectedInterface))
+    throw new UnseenError("VERIFICATION_FAILED", "the encrypted model has other inputs or outputs than an encryption of the plain one.", {
+      hint: "The plain model is probably not the original of the encrypted one.",
+    });
   const worst = new Map<string, number>(clientInterface.outputs.map(({ name }) => [name, 0]));
   const rounds = options.inputs ? 1 : (options.rounds ?? 4);
   for (let round = 0; round < rounds; round++) {
     const given =
-      options.inputs ?? randomInputs(traced.stem ? plain.graph.inputs : traced.trace.model.graph.inputs, traced.plan.ids, round, options);
+      options.inputs ??
+      randomInputs(traced.stem ? plain.graph.inputs : traced.trace.model.graph.inputs, traced.plan.ids, round, { ...options, ...traced });
     const expected = await run(options.plain, given);
     const sent = sealInputs(clientInterface.inputs, traced.stem ? new Map([...given, ...(await run(traced.stem, given))]) : given, secret);
     const got = await run(options.encrypted, sent);
@@ -76,6 +81,14 @@ export async function compareOnnx(options: CompareOptions): Promise<Comparison> 
   return { maxRelativeDifference: Math.max(0, ...worst.values()), outputs, rounds };
 }
 
+/** Names and kinds of all that goes in, and names of what comes out. */
+function endsOf({ inputs, outputs }: PublicInterface): string {
+  return JSON.stringify([
+    inputs.map(({ name, kind, vocabularySize }) => [name, kind, vocabularySize ?? null]),
+    outputs.map(({ name }) => name),
+  ]);
+}
+
 /** The host's inputs for plain ones: ids enciphered, tensors under their elements. A stem's outputs must be among the given. */
 export function sealInputs(ends: readonly ClientInput[], given: ReadonlyMap<string, Numbers>, secret: Uint8Array): Map<string, Numbers> {
   return new Map(
@@ -84,8 +97,9 @@ export function sealInputs(ends: readonly ClientInput[], given: ReadonlyMap<stri
       const numbers = required(given, end.name);
       if (end.kind === "tensor") return [end.name, transform(numbers, end.axes, secret, (element) => element)];
       const ordered = end.order ? transform(numbers, [null, end.order], secret, (element) => element) : numbers;
-      if (end.kind !== "ids") return [end.name, ordered];
-      const cipher = new Map([...new Set(ordered.data)].map((id) => [id, cipherId(secret, end, id)]));
+      if (end.kind !== "ids" || end.label === null) return [end.name, ordered];
+      const { label, size } = end;
+      const cipher = new Map([...new Set(ordered.data)].map((id) => [id, cipherId(secret, { label, size }, id)]));
       return [end.name, { ...ordered, data: ordered.data.map((id) => cipher.get(id) as number) }];
     }),
   );
@@ -150,9 +164,9 @@ function randomInputs(
   infos: readonly OnnxValueInfo[],
   ids: ReadonlyMap<string, { readonly size: number }>,
   round: number,
-  options: OnnxOptions,
+  options: OnnxOptions & Pick<Traced, "family">,
 ): Map<string, Numbers> {
-  const sizes = probeSizes(((round + 1) % 2) as 0 | 1, options.dimensions);
+  const sizes = probeSizes(((round + 1) % 2) as 0 | 1, options.dimensions, options.family);
   const random = deriveRandom(new Uint8Array(32), `compare.${round}`);
   return new Map(
     infos.map((info) => {

@@ -12,6 +12,7 @@ import { tensorOf } from "../../checkpoint/onnx-tensor.ts";
 import { UnseenError } from "../../errors.ts";
 import { probeSizes } from "./sizes.ts";
 import { kindOfInput, traceGraph } from "./trace.ts";
+import { freeName } from "./untie.ts";
 
 /** What leaves the client: pixels as they are, features of the first layer, or patches. */
 export type InputMode = "clear" | "client-stem" | "patches";
@@ -216,7 +217,21 @@ class Builder {
     hostTensors: ReadonlyMap<string, OnnxTensor>,
   ): Cut {
     const { graph, opsets, irVersion } = this.#model;
-    const infos = frontier.map((name): OnnxValueInfo => ({ name, type: this.#image.type, shape: this.#shapes.get(name) ?? null }));
+    // The host sees these names: an exporter's own would tell it which model this is.
+    const ends = new Set(graph.outputs.map(({ name }) => name));
+    const names = new Map(
+      frontier.map((name, i) => [name, ends.has(name) ? name : freeName(graph, i === 0 ? "features" : `features_${i + 1}`)]),
+    );
+    const rename = (name: string): string => names.get(name) ?? name;
+    const renamed = (node: OnnxNode): OnnxNode =>
+      [...node.inputs, ...node.outputs].some((name) => names.has(name))
+        ? { ...node, inputs: node.inputs.map(rename), outputs: node.outputs.map(rename) }
+        : node;
+    const infos = frontier.map((name): OnnxValueInfo => ({
+      name: rename(name),
+      type: this.#image.type,
+      shape: this.#shapes.get(name) ?? null,
+    }));
     if (infos.some(({ shape }) => shape === null))
       throw refuse("the shape of the first layer's result is open", "Export the model with a fixed size.");
     const build = (
@@ -225,7 +240,7 @@ class Builder {
       nodes: readonly OnnxNode[],
       tensors: ReadonlyMap<string, OnnxTensor>,
     ): Uint8Array => {
-      const needed = neededFor(nodes, outputs, new Set(inputs.map(({ name }) => name)));
+      const needed = neededFor(nodes.map(renamed), outputs, new Set(inputs.map(({ name }) => name)));
       const read = new Set(needed.flatMap((node) => node.inputs));
       return encodeOnnx({
         nodes: needed,
@@ -239,7 +254,7 @@ class Builder {
     const others = graph.inputs.filter(({ name }) => name !== this.#image.name);
     const { nodes, tensors } = this.#withoutPicture(hostNodes, frontier);
     const host = build([...infos, ...others], graph.outputs, nodes, new Map([...hostTensors, ...tensors]));
-    return { host: decodeOnnx(host), stem: build([this.#image], infos, stemNodes, stemTensors), frontier };
+    return { host: decodeOnnx(host), stem: build([this.#image], infos, stemNodes, stemTensors), frontier: [...names.values()] };
   }
 
   /** Questions for the shape of what the host no longer has are answered from the frontier: all sizes but the batch are fixed. */

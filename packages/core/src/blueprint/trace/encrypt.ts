@@ -6,7 +6,8 @@ import { createHash } from "node:crypto";
 import { basename, join, resolve } from "node:path";
 import { deriveBytes } from "../../algebra/random.ts";
 import { layoutOnnx } from "../../checkpoint/onnx-layout.ts";
-import type { OnnxModel, OnnxNode, OnnxTensor, OnnxType } from "../../checkpoint/onnx.ts";
+import { neededNames } from "../../checkpoint/onnx-graph.ts";
+import type { OnnxGraph, OnnxModel, OnnxNode, OnnxTensor, OnnxType } from "../../checkpoint/onnx.ts";
 import { openFile } from "../../checkpoint/open-file.ts";
 import { createFiles, openForWriting, type PositionalWriter } from "../../checkpoint/writer.ts";
 import { UnseenError } from "../../errors.ts";
@@ -70,7 +71,7 @@ export async function encryptOnnx(options: EncryptOnnxOptions): Promise<OnnxResu
     vocabularySize: Math.max(0, ...[...plan.ids.values()].map(({ size }) => size)),
   };
 
-  const { nodes, constants } = nodeEdits(trace, plan, key.secret, aliases);
+  const { nodes, constants, removed } = nodeEdits(trace, plan, key.secret, aliases);
   const tensors = new Map<string, { type: OnnxType; shape: readonly number[] }>();
   const isWritten = ({ name, isIdentity }: TensorPlan): boolean => !isIdentity || aliases.has(name);
   for (const each of plan.tensors) if (isWritten(each)) tensors.set(each.name, { type: each.tensor.type, shape: each.tensor.shape });
@@ -82,8 +83,11 @@ export async function encryptOnnx(options: EncryptOnnxOptions): Promise<OnnxResu
     {
       tensors,
       nodes,
+      removed,
       inputs: withPeaks(trace.model.graph.inputs, plan),
       strip: true,
+      // Exporters name values after the classes and layers of a model: that alone would tell which one it is.
+      anonymous: true,
       metadata: sealMetadata(manifest, ends.publicInterface, options.input ?? "clear", options.secretOrder ?? null),
     },
     { fileName },
@@ -153,7 +157,7 @@ function nodeEdits(
   plan: TracePlan,
   secret: Uint8Array,
   aliases: ReadonlyMap<string, string>,
-): { nodes: Map<number, readonly OnnxNode[]>; constants: Map<string, FilledTensor> } {
+): { nodes: Map<number, readonly OnnxNode[]>; constants: Map<string, FilledTensor>; removed: Set<string> } {
   const nodes = new Map<number, readonly OnnxNode[]>();
   const constants = new Map<string, FilledTensor>();
   const { nodes: all } = trace.model.graph;
@@ -175,7 +179,38 @@ function nodeEdits(
   all.forEach((node, index) => {
     if (node.operator === "Constant" && moved.has(node.outputs[0] as string)) nodes.set(index, []);
   });
-  return { nodes, constants };
+  return { nodes, constants, removed: removeUnread(trace.model.graph, nodes) };
+}
+
+/**
+ * Leaves out what only changed nodes had read, such as the plain id that ids were compared with: beside its cipher id it would tell what
+ * that stands for. Adds to the changed `nodes`; returns the names of initializers.
+ */
+function removeUnread(graph: OnnxGraph, nodes: Map<number, readonly OnnxNode[]>): Set<string> {
+  const readers = new Map<string, number>();
+  const count = (name: string, by: number): number => {
+    const total = (readers.get(name) ?? 0) + by;
+    readers.set(name, total);
+    return total;
+  };
+  for (const { name } of graph.outputs) count(name, 1);
+  const makers = new Map<string, number>();
+  graph.nodes.forEach((node, index) => {
+    for (const name of node.outputs) makers.set(name, index);
+    for (const kept of nodes.get(index) ?? [node]) for (const name of neededNames(kept)) count(name, 1);
+  });
+  const removed = new Set<string>();
+  const open = [...nodes.keys()].flatMap((index) => [...neededNames(graph.nodes[index]!)]);
+  for (let name = open.pop(); name !== undefined; name = open.pop()) {
+    if ((readers.get(name) ?? 0) > 0) continue;
+    if (graph.initializers.has(name)) removed.add(name);
+    const index = makers.get(name);
+    const maker = index === undefined ? undefined : graph.nodes[index]!;
+    if (index === undefined || !maker || nodes.has(index) || maker.outputs.some((output) => (readers.get(output) ?? 0) > 0)) continue;
+    nodes.set(index, []);
+    for (const input of neededNames(maker)) if (count(input, -1) === 0) open.push(input);
+  }
+  return removed;
 }
 
 /** A new constant: the same whole number everywhere. */

@@ -2,22 +2,24 @@
  * For tests: encrypts a graph, runs it beside the plain one and compares, as a client would use it.
  * @module
  */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { elementOf } from "../recipe.ts";
+import { decodeOnnx } from "../../checkpoint/onnx.ts";
+import { openOutputs, sealInputs, type Numbers } from "./compare.ts";
 import { encryptOnnx, type OnnxResult } from "./encrypt.ts";
 import { Dice, type GraphBuilder, type OpenSizes } from "./graph-builder.fixture.ts";
-import type { Feeds, GraphRuntime, Results, Tensor } from "./graph-runtime.fixture.ts";
+import type { Feeds, GraphRuntime, Results } from "./graph-runtime.fixture.ts";
 import type { ModelKey } from "../spaces.ts";
-import { cipherId } from "./plan.ts";
 
 /** A model given to {@link compareGraph}. */
 export interface Compared {
-  readonly builder: GraphBuilder;
+  readonly builder: Pick<GraphBuilder, "encode" | "feeds">;
   readonly seed: number;
   readonly strength: ModelKey["strength"];
   readonly sizes: readonly OpenSizes[];
+  /** Tokens come in secret order; the sizes must say as many. */
+  readonly secretOrder?: number | undefined;
 }
 
 /** What a comparison found. */
@@ -29,6 +31,8 @@ export interface Comparison {
   /** Runs that gave finite numbers. */
   readonly runs: number;
   readonly result: OnnxResult;
+  /** Whether permutations and signs left every stored number its bits, if they are all that acts. */
+  readonly sameBits: boolean;
   /** Why the plain model does not run, where that is so. */
   readonly refused: string | null;
 }
@@ -50,37 +54,15 @@ export function scratch(): { readonly path: string; remove(): void } {
 }
 
 /** What the client sends to the host in place of plain inputs. */
-export function encipherFeeds(feeds: Feeds, { clientInterface }: OnnxResult, secret: Uint8Array): Feeds {
-  const sent: Record<string, Feeds[string]> = {};
-  for (const input of clientInterface.inputs) {
-    const feed = feeds[input.name];
-    if (input.kind === "peaks") {
-      const { shape, data } = feeds[input.of]!;
-      const [batch, length] = shape as [number, number];
-      const places = Array.from({ length: batch }, (_, row) => {
-        const ids = data.slice(row * length, (row + 1) * length);
-        return ids.indexOf(Math.max(...ids));
-      });
-      sent[input.name] = { type: "int64", shape: [batch], data: places };
-    } else if (feed) sent[input.name] = input.kind === "ids" ? { ...feed, data: feed.data.map((id) => cipherId(secret, input, id)) } : feed;
-  }
-  return sent;
+function sealFeeds(feeds: Feeds, { clientInterface }: OnnxResult, secret: Uint8Array): Record<string, Numbers> {
+  const given = Object.entries(feeds).map(([name, feed]) => [name, { ...feed, data: Float64Array.from(feed.data) }] as const);
+  return Object.fromEntries(sealInputs(clientInterface.inputs, new Map(given), secret)) as Record<string, Numbers>;
 }
 
-/** The plain numbers of an encrypted output. */
-export function decipherOutput(name: string, { shape, data }: Tensor, { clientInterface }: OnnxResult, secret: Uint8Array): Float64Array {
-  const plain = Float64Array.from(data);
-  const { axes } = clientInterface.outputs.find((output) => output.name === name)!;
-  axes.forEach((recipe, axis) => {
-    const element = recipe && elementOf(recipe, secret);
-    if (!element) return;
-    const size = shape[axis] as number;
-    if (element.size !== size) throw new Error(`output ${name}: an element of ${element.size} for an axis of ${size}`);
-    const inner = shape.slice(axis + 1).reduce((product, each) => product * each, 1);
-    const inverse = element.inverse();
-    for (let start = 0; start < plain.length; start += size * inner) inverse.apply(plain.subarray(start, start + size * inner), inner);
-  });
-  return plain;
+/** The plain numbers of encrypted outputs. */
+function openResults(results: Results, { clientInterface }: OnnxResult, secret: Uint8Array): Results {
+  const got = Object.entries(results).map(([name, tensor]) => [name, tensor as Numbers] as const);
+  return Object.fromEntries(openOutputs(clientInterface.outputs, new Map(got), secret));
 }
 
 function largest(data: Float64Array): number {
@@ -92,12 +74,12 @@ function isUsable(results: Results): boolean {
 }
 
 /** Largest relative difference between two sets of results. */
-function differenceOf(plain: Results, other: (name: string) => Float64Array): number {
+function differenceOf(plain: Results, other: Results): number {
   return Math.max(
     0,
-    ...Object.entries(plain).map(([name, { data }]) => {
-      const numbers = other(name);
-      if (numbers.length !== data.length) return Infinity;
+    ...Object.entries(plain).map(([name, { data, shape }]) => {
+      const numbers = other[name]!.data;
+      if (shape.join() !== other[name]!.shape.join()) return Infinity;
       const scale = Math.max(largest(data), LEAST_MAGNITUDE);
       return data.reduce((most, value, i) => Math.max(most, Math.abs(value - numbers[i]!)), 0) / scale;
     }),
@@ -106,7 +88,7 @@ function differenceOf(plain: Results, other: (name: string) => Float64Array): nu
 
 /** Encrypts a graph and runs both. Throws what encryption throws, and where only the encrypted model does not run. */
 export async function compareGraph(
-  { builder, seed, strength, sizes }: Compared,
+  { builder, seed, strength, sizes, secretOrder }: Compared,
   runtime: GraphRuntime,
   directory: string,
 ): Promise<Comparison> {
@@ -118,14 +100,14 @@ export async function compareGraph(
   const key = keyOf(seed, strength);
   const isEmbedding = seed % 3 === 0;
   try {
-    const result = await encryptOnnx({ source, output, key, task: isEmbedding ? "embedding" : "other" });
-    const sent = feeds.map((each) => encipherFeeds(each, result, key.secret));
+    const result = await encryptOnnx({ source, output, key, task: isEmbedding ? "embedding" : "other", secretOrder });
+    const sameBits = strength === "rotate" || numbersIn(bytes) === numbersIn(readFileSync(output));
+    const sent = feeds.map((each) => sealFeeds(each, result, key.secret));
     const optimise = seed % 2 === 0;
     const [plain, encrypted] = [await runtime.run(bytes, feeds, optimise), await runtime.run(output, sent, optimise)];
     let [difference, sensitivity, runs] = [0, 0, 0];
     let refused: string | null = null;
-    const compare = (one: Results, other: Results): number =>
-      differenceOf(one, (name) => decipherOutput(name, other[name]!, result, key.secret));
+    const compare = (one: Results, other: Results): number => differenceOf(one, openResults(other, result, key.secret));
     for (const [i, one] of plain.entries()) {
       const other = encrypted[i]!;
       if (typeof one === "string") refused ??= one;
@@ -142,11 +124,22 @@ export async function compareGraph(
       } else if (strength === "rotate" && isEmbedding) checkNorms(one, other);
       difference = Math.max(difference, each);
     }
-    return { difference, sensitivity, runs, result, refused };
+    return { difference, sensitivity, runs, result, refused, sameBits };
   } finally {
     rmSync(source);
     rmSync(output, { force: true });
   }
+}
+
+/** All stored 32-bit numbers of a model without their signs, in ascending order. */
+function numbersIn(bytes: Uint8Array): string {
+  const { graph } = decodeOnnx(bytes);
+  const constants = graph.nodes.flatMap(({ attributes }) =>
+    [...attributes.values()].flatMap((each) => (each.kind === "tensor" ? [each.value] : [])),
+  );
+  const floats = [...graph.initializers.values(), ...constants].filter(({ type }) => type === "float32");
+  const numbers = floats.flatMap((tensor) => [...new Uint32Array(Uint8Array.from(tensor.read()).buffer)].map((bits) => bits & 0x7fff_ffff));
+  return numbers.toSorted((a, b) => a - b).join();
 }
 
 /** Embeddings keep their norms, so that a host can compare them. */
@@ -167,15 +160,12 @@ function checkNorms(plain: Results, encrypted: Results): void {
   }
 }
 
-async function sensitivityOf(builder: GraphBuilder, feeds: Feeds, plain: Results, runtime: GraphRuntime): Promise<number> {
+async function sensitivityOf(builder: Compared["builder"], feeds: Feeds, plain: Results, runtime: GraphRuntime): Promise<number> {
   let worst = 0;
   for (let i = 0; i < 3; i++) {
     const [jittered] = await runtime.run(builder.encode(new Dice(i, "jitter")), [feeds], false);
     if (typeof jittered !== "object") continue;
-    worst = Math.max(
-      worst,
-      differenceOf(plain, (name) => jittered[name]!.data),
-    );
+    worst = Math.max(worst, differenceOf(plain, jittered));
   }
   return worst;
 }

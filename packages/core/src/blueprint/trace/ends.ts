@@ -71,6 +71,8 @@ export function interfacesOf({ trace, plan }: Pick<Traced, "trace" | "plan">, us
         own && trace.inputKinds.get(name) !== "tensor" ? { order: axisRecipe(trace, { value: name, axis: 1, space: own }) } : {};
       if (ids) return { name, kind: "ids", ...ids, ...order };
       const kind = trace.inputKinds.get(name) ?? "tensor";
+      const open = kind === "ids" ? trace.ids.get(name)?.space?.size : undefined;
+      if (open !== undefined) return { name, kind: "ids", label: null, size: open, ...order };
       return kind === "ids" || kind === "peaks" || kind === "tensor"
         ? { name, kind: "tensor", axes: recipesOf(name) }
         : { name, kind, ...order };

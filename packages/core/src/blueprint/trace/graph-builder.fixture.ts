@@ -3,7 +3,7 @@
  * @module
  */
 import { deriveRandom, type RandomStream } from "../../algebra/random.ts";
-import { encodeOnnx, onnxNode } from "../../checkpoint/onnx-encode.ts";
+import { encodeOnnx, onnxNode, type OnnxParts } from "../../checkpoint/onnx-encode.ts";
 import { tensorOf } from "../../checkpoint/onnx-tensor.ts";
 import type { OnnxAttribute, OnnxGraph, OnnxNode, OnnxTensor, OnnxType, OnnxValueInfo } from "../../checkpoint/onnx.ts";
 
@@ -85,6 +85,8 @@ export class Dice {
 }
 
 export const MICROSOFT = "com.microsoft";
+/** Stands for the greatest 64-bit integer, which exporters write for a slice without an end. */
+const TO_THE_END = Number.MAX_SAFE_INTEGER;
 const OPERATOR_SETS = [11, 12, 13, 14, 17, 18, 20, 21] as const;
 
 /** Product of numeric sizes. */
@@ -186,7 +188,7 @@ export class GraphBuilder {
     const name = this.fresh("c");
     const bytes =
       type === "int64"
-        ? new Uint8Array(BigInt64Array.from(data, BigInt).buffer)
+        ? new Uint8Array(BigInt64Array.from(data, (value) => (value === TO_THE_END ? 2n ** 63n - 1n : BigInt(value))).buffer)
         : type === "int32"
           ? new Uint8Array(Int32Array.from(data).buffer)
           : type === "int8"
@@ -354,7 +356,7 @@ export class GraphBuilder {
     const shape = value.shape.toSpliced(axis, 1, length);
     const named = dice.chance(0.5) ? axis : axis - value.shape.length;
     const from = start > 0 && dice.chance(0.2) ? start - size : start;
-    const to = step > 0 && end === size && dice.chance(0.5) ? Number.MAX_SAFE_INTEGER : end;
+    const to = step > 0 && end === size && dice.chance(0.5) ? TO_THE_END : end;
     const lists = [[from], [to], [named], ...(step !== 1 || dice.chance(0.3) ? [[step]] : [])];
     return this.node("Slice", [value, ...lists.map((list) => this.ints(list))], shape);
   }
@@ -418,6 +420,11 @@ export class GraphBuilder {
    * @param jitter disturbs every stored number relatively by about 1e-6: how far results then differ tells how exactly they can be known
    */
   encode(jitter: Dice | null = null): Uint8Array {
+    return encodeOnnx(this.parts(jitter));
+  }
+
+  /** What {@link encode} encodes. */
+  parts(jitter: Dice | null = null): OnnxParts {
     const used = new Set([...this.#nodes.flatMap(({ inputs }) => inputs), ...this.outputs.map(({ value }) => value.name)]);
     const tensors = new Map<string, OnnxTensor>(this.#others);
     for (const [name, { shape, data }] of this.#numbers) {
@@ -430,14 +437,14 @@ export class GraphBuilder {
       .map(({ output, tensor }) =>
         onnxNode("Constant", [], [output], { value: { kind: "tensor", value: tensors.get(tensor) as OnnxTensor } }),
       );
-    return encodeOnnx({
+    return {
       nodes: [...constants, ...this.#nodes],
       initializers: new Map([...tensors].filter(([name]) => used.has(name) && !inside.has(name))),
       inputs: this.inputs.map(({ info }) => info),
       outputs: this.outputs.map(({ value: { name, shape }, type }) => ({ name, type, shape })),
       values: this.#infos,
       opsets: new Map([["", this.opset], ...(this.#nodes.some(({ domain }) => domain === MICROSOFT) ? ([[MICROSOFT, 1]] as const) : [])]),
-    });
+    };
   }
 
   /** `domain:name` of the operators used. */

@@ -4,16 +4,17 @@
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import type { OnnxType } from "../../checkpoint/onnx.ts";
 import type { Feed } from "./graph-builder.fixture.ts";
 
 /** One result of a model, as float64. */
 export interface Tensor {
-  readonly type: string;
+  readonly type: OnnxType;
   readonly shape: readonly number[];
   readonly data: Float64Array;
 }
 
-export type Feeds = Readonly<Record<string, Feed>>;
+export type Feeds = Readonly<Record<string, Feed | Tensor>>;
 /** By output name. */
 export type Results = Readonly<Record<string, Tensor>>;
 
@@ -53,29 +54,40 @@ process.on("message", async ({ index, model, runs, optimise }) => {
 process.send({ index: -1 });
 `;
 
-/** ONNX Runtime in a child process; `close` ends it. */
+/** What comes back where the process ended or was ended: hostile models may do that. */
+export const PROCESS_ENDED = "the runtime's process ended";
+/** A run that takes longer is ended with its process. */
+const LIMIT_MILLISECONDS = 30_000;
+
+/** ONNX Runtime in a child process, which is started again when it ends; `close` ends it. */
 export class GraphRuntime {
-  readonly #child: ChildProcess;
+  #child: ChildProcess;
   readonly #waiting = new Map<number, (results: (Results | string)[]) => void>();
   #asked = 0;
 
   private constructor(child: ChildProcess) {
     this.#child = child;
-    child.on("message", ({ index, results }: { index: number; results: (Results | string)[] }) => {
-      this.#waiting.get(index)?.(results);
-      this.#waiting.delete(index);
-    });
+    this.#listen();
+  }
+
+  #listen(): void {
+    const child = this.#child;
+    child.on("message", ({ index, results }: { index: number; results: (Results | string)[] }) => this.#settle(index, results));
     child.on("exit", () => {
-      for (const resolve of this.#waiting.values()) resolve(["the runtime's process ended"]);
+      if (child !== this.#child) return;
+      this.#child = spawnRuntime();
+      this.#listen();
+      for (const index of this.#waiting.keys()) this.#settle(index, [PROCESS_ENDED]);
     });
   }
 
+  #settle(index: number, results: (Results | string)[]): void {
+    this.#waiting.get(index)?.(results);
+    this.#waiting.delete(index);
+  }
+
   static async open(): Promise<GraphRuntime> {
-    const child = spawn(process.execPath, ["--input-type=module", "--eval", SCRIPT, import.meta.resolve("onnxruntime-node")], {
-      stdio: ["ignore", "ignore", "inherit", "ipc"],
-      serialization: "advanced",
-      env: { ...process.env, NODE_OPTIONS: "" },
-    });
+    const child = spawnRuntime();
     await once(child, "message");
     return new GraphRuntime(child);
   }
@@ -88,14 +100,27 @@ export class GraphRuntime {
    */
   async run(model: Uint8Array | string, runs: readonly Feeds[], optimise = true): Promise<(Results | string)[]> {
     const index = this.#asked++;
+    const child = this.#child;
+    const timer = setTimeout(() => child.kill("SIGKILL"), LIMIT_MILLISECONDS);
     const results = await new Promise<(Results | string)[]>((resolve) => {
       this.#waiting.set(index, resolve);
-      this.#child.send({ index, model, runs, optimise });
+      child.send({ index, model, runs, optimise });
     });
+    clearTimeout(timer);
     return runs.map((_, i) => results[i] ?? (results[0] as string));
   }
 
   close(): void {
-    this.#child.kill();
+    const child = this.#child;
+    child.removeAllListeners("exit");
+    child.kill();
   }
+}
+
+function spawnRuntime(): ChildProcess {
+  return spawn(process.execPath, ["--input-type=module", "--eval", SCRIPT, import.meta.resolve("onnxruntime-node")], {
+    stdio: ["ignore", "ignore", "ignore", "ipc"],
+    serialization: "advanced",
+    env: { ...process.env, NODE_OPTIONS: "" },
+  });
 }

@@ -126,6 +126,7 @@ function protectionOf(end: ClientInput): string {
   if (end.kind === "tensor") return groupsOf(end.axes);
   if (end.kind === "peaks") return "clear (the place of the highest id)";
   const order = end.order && !isIdentityRecipe(end.order) ? "secret order" : null;
+  if (end.kind === "ids" && end.label === null) return order ?? "clear";
   if (end.kind === "ids") return order ? `permutation of the ids, ${order}` : "permutation of the ids";
   return order ?? "clear (no content)";
 }

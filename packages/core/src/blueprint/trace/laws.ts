@@ -10,7 +10,7 @@
 import type { LeafMap, LeafRecipe } from "../recipe.ts";
 import { solveExponents, solveSigns, type Equation } from "./exponents.ts";
 import type { Space } from "./space.ts";
-import { leavesOf, treeOf, type Tree } from "./tree.ts";
+import { leavesOf, spreadLeaves, treeOf, type Tree } from "./tree.ts";
 
 /** An axis of a value; the name of the value makes variables distinct. */
 export interface AxisPlace {
@@ -21,6 +21,8 @@ export interface AxisPlace {
 
 interface Variable {
   readonly leaf: Space;
+  /** Name of the value whose axis it acts on. */
+  readonly value: string;
   parent: Variable | null;
   /** Dual to its parent. */
   flipped: boolean;
@@ -91,7 +93,7 @@ export class Laws {
     if (!variables) {
       variables = leavesOf(this.tree(place.space)).map((leaf) => {
         if (leaf.frozen !== null || leaf.size === 1) return null;
-        const variable: Variable = { leaf, parent: null, flipped: false };
+        const variable: Variable = { leaf, value: place.value, parent: null, flipped: false };
         this.#leaf(leaf).variables.push(variable);
         return variable;
       });
@@ -115,6 +117,15 @@ export class Laws {
     while (root.parent) {
       flipped = flipped !== root.flipped;
       root = root.parent;
+    }
+    // Everything on the way is hung below the root, so that chains as long as a graph are walked once.
+    let left = flipped;
+    for (let node = variable; node.parent && node.parent !== root;) {
+      const { parent, flipped: own } = node;
+      node.parent = root;
+      node.flipped = left;
+      left = left !== own;
+      node = parent;
     }
     return { root, flipped };
   }
@@ -140,14 +151,31 @@ export class Laws {
 
   /** The same maps on two lists of axes that hold the same leaves in the same order, cut into axes in different ways. */
   relateAll(a: readonly AxisPlace[], b: readonly AxisPlace[], dual = false): void {
-    const one = a.flatMap((place) => this.#of(place)).filter((variable) => variable !== null);
-    const two = b.flatMap((place) => this.#of(place)).filter((variable) => variable !== null);
-    if (one.length !== two.length || one.some((variable, i) => variable.leaf !== two[i]!.leaf)) {
+    let [one, two] = [a, b].map((places) => places.flatMap((place) => this.#of(place)).filter((variable) => variable !== null));
+    // A sum on one side may be an axis of its own on the other: three projections in a row, and an axis that numbers them.
+    if (!areAlike(one!, two!)) [one, two] = [a, b].map((places) => this.#spread(places));
+    if (!areAlike(one!, two!) || one!.length === 0) {
       // Where two ways of cutting list the leaves in unlike orders, the identity is always right.
       for (const place of [...a, ...b]) this.restrict(place, "fixed");
       return;
     }
-    one.forEach((variable, i) => this.#join(variable, two[i]!, dual));
+    one!.forEach((variable, i) => this.#join(variable, two![i]!, dual));
+  }
+
+  /** The variables of axes as one axis, each sum multiplied out: [a | b] × c is [a × c | b × c], where both c have one variable. */
+  #spread(places: readonly AxisPlace[]): Variable[] {
+    const marked = new Map<Tree, Variable | null>();
+    const trees = places.map((place) => {
+      let next = 0;
+      const variables = this.#of(place);
+      const mark = (tree: Tree): Tree => {
+        const copy: Tree = tree.kind === "leaf" ? { ...tree } : { ...tree, parts: tree.parts.map(mark) };
+        if (copy.kind === "leaf") marked.set(copy, variables[next++] ?? null);
+        return copy;
+      };
+      return mark(this.tree(place.space));
+    });
+    return (spreadLeaves(trees) ?? []).flatMap((leaf) => marked.get(leaf) ?? []);
   }
 
   #join(a: Variable, b: Variable, dual: boolean): void {
@@ -257,6 +285,8 @@ export class Laws {
    */
   solve(weights: ReadonlySet<string>, ends: ReadonlySet<string> = new Set(), names: ReadonlyMap<Space, string> = new Map()): Groups {
     const within = this.#within(weights, ends);
+    // Others derive these by their names alone.
+    for (const leaf of names.keys()) within.set(leaf, []);
     const dependentOn = new Set([...within.values()].flat());
     const recipes = new Map<Variable, Omit<LeafRecipe, "kind" | "size">>();
     const labels = new Map<Space, string>();
@@ -270,7 +300,9 @@ export class Laws {
       for (const { space } of this.#places.get(value) ?? []) for (const leaf of leavesOf(this.tree(space))) label(leaf);
     const equationsOf = Map.groupBy(this.#equations, ({ terms }) => terms[0]!.variable.leaf);
     for (const [leaf, state] of this.#leaves) {
-      const roots = [...new Set(state.variables.map((variable) => this.#find(variable).root))];
+      // Computed values first: what is stored then follows from at most a few of them, however long the graph.
+      const ordered = [...state.variables.filter(({ value }) => !weights.has(value)), ...state.variables];
+      const roots = [...new Set(ordered.map((variable) => this.#find(variable).root))];
       // Without a relation between them, two maps of one space share no more than the permutation.
       const monomial = state.monomial || dependentOn.has(leaf) || roots.length > 1;
       const id = label(leaf);
@@ -353,6 +385,11 @@ export class Laws {
     }
     return result;
   }
+}
+
+/** Whether two lists of variables act on the same leaves in the same order. */
+function areAlike(one: readonly Variable[], two: readonly Variable[]): boolean {
+  return one.length === two.length && one.every((variable, i) => variable.leaf === two[i]!.leaf);
 }
 
 /** The outcome: a recipe for every axis. */

@@ -74,7 +74,11 @@ export function foldableNorms(asked: NormContext): FoldableNorm[] {
 
 function usesOf(tensor: string, context: Context): number {
   return (
-    (context.consumers.get(tensor) ?? []).reduce((count, { node }) => count + node.inputs.filter((name) => name === tensor).length, 0) +
+    (context.consumers.get(tensor) ?? []).reduce(
+      // Inner graphs take what they need without naming it among the inputs.
+      (count, { node }) => count + Math.max(1, node.inputs.filter((name) => name === tensor).length),
+      0,
+    ) +
     (context.outputs.has(tensor) ? 1 : 0)
   );
 }
@@ -208,7 +212,7 @@ function readersThrough(step: Step, name: string, axis: number, context: Context
     }
     case "ReduceMean": {
       const axes = step.wholeNumbers("axes", 1)?.map((each) => (each < 0 ? each + rank : each));
-      if (!axes || axes.includes(axis)) return null;
+      if (!axes || axes.length === 0 || axes.includes(axis)) return null;
       return follow(step.int("keepdims", 1) !== 0 ? axis : axis - axes.filter((each) => each < axis).length);
     }
     default:

@@ -53,7 +53,10 @@ export type NodeChange =
       readonly index: number;
       readonly ids: string;
       readonly name: string;
+      /** (batch) */
       readonly shape: readonly (number | string)[];
+      /** The graph asks for (batch, 1). */
+      readonly keeps: boolean;
     };
 
 export interface TracePlan {
@@ -116,13 +119,14 @@ function hasScales(trace: Trace, place: AxisPlace): boolean {
 function idPlan(trace: Trace): Pick<TracePlan, "changes" | "ids"> {
   const ids = new Map<string, { label: string; size: number }>();
   const changes: NodeChange[] = [];
+  const steps = new Map(trace.steps.map((step) => [step.index, step]));
   for (const [input, space] of trace.ids) {
     const label = labelOf(trace, space);
     if (!label || !space.space) continue;
     const { size } = space.space;
     ids.set(input, { label, size });
     for (const { node, input: at } of space.comparisons) {
-      const step = trace.steps.find(({ index }) => index === node)!;
+      const step = steps.get(node)!;
       const constant = step.input(at);
       changes.push({
         kind: "comparison",
@@ -135,10 +139,10 @@ function idPlan(trace: Trace): Pick<TracePlan, "changes" | "ids"> {
       });
     }
     for (const node of space.peaks) {
-      const step = trace.steps.find(({ index }) => index === node)!;
+      const step = steps.get(node)!;
       const batch = trace.model.graph.inputs.find(({ name }) => name === input)?.shape?.[0] ?? "batch";
-      const shape = step.int("keepdims", 1) === 0 ? [batch] : [batch, 1];
-      changes.push({ kind: "peak", index: node, ids: input, name: freeName(trace.model.graph, `${input}_peak`), shape });
+      const keeps = step.int("keepdims", 1) !== 0;
+      changes.push({ kind: "peak", index: node, ids: input, name: freeName(trace.model.graph, `${input}_peak`), shape: [batch], keeps });
     }
   }
   return { changes, ids };
@@ -165,7 +169,9 @@ export function cipherId(secret: Uint8Array, { label, size }: { readonly label: 
 /** The nodes that take the place of a changed one, and the constants they read. */
 export function changedNodes(node: OnnxNode, change: NodeChange, constantName: string): OnnxNode[] {
   if (change.kind === "comparison") return [{ ...node, inputs: node.inputs.map((name, i) => (i === change.input ? constantName : name)) }];
-  return [{ name: node.name, operator: "Identity", domain: "", inputs: [change.name], outputs: node.outputs, attributes: new Map() }];
+  // (batch) flattened from axis 1 on is (batch, 1).
+  const operator = change.keeps ? "Flatten" : "Identity";
+  return [{ name: node.name, operator, domain: "", inputs: [change.name], outputs: node.outputs, attributes: new Map() }];
 }
 
 /** The number of coordinates along all axes but the first. */

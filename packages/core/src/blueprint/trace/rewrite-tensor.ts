@@ -72,7 +72,7 @@ function axisRewrite(element: Element | null, axis: number, folds: readonly Fold
 }
 
 function varianceGain({ variance, epsilon }: Fold & { kind: "variance" }): Float64Array {
-  return numbersOf(variance).map((value) => Math.sqrt(1 + epsilon) / Math.sqrt(Math.max(value, 0) + epsilon));
+  return numbersOf(variance).map((value) => Math.sqrt((1 + epsilon) / (value + epsilon)));
 }
 
 /** Whether a map on some axis is chosen by an index of another one. */

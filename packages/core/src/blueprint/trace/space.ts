@@ -46,6 +46,11 @@ export class Space {
     const flat = terms(parts);
     if (flat.length === 1) return flat[0] as Space;
     const space = new Space(flat.reduce((sum, { size }) => sum + size, 0));
+    if (flat.length > MAXIMUM_TERMS) {
+      for (const part of flat) part.freeze(TOO_MANY);
+      space.#form = { kind: "frozen", reason: TOO_MANY };
+      return space;
+    }
     space.#form = flat.every((part) => part.frozen !== null) && flat.length > 0 ? flat[0]!.#root().#form : { kind: "sum", parts: flat };
     return space;
   }
@@ -231,6 +236,9 @@ export type Form =
   | { readonly kind: "product"; readonly parts: readonly Space[] }
   | { readonly kind: "sum"; readonly parts: readonly Space[] };
 
+/** Parts of one axis that are followed (CWE-770): each costs time and memory wherever the axis occurs. */
+const MAXIMUM_TERMS = 512;
+const TOO_MANY = `the axis is put together of more than ${MAXIMUM_TERMS} parts`;
 const INCOMPATIBLE = "the graph takes this axis apart in two ways that do not fit together";
 
 function freezeBoth(a: Space, b: Space): void {

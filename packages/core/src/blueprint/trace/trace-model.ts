@@ -11,7 +11,7 @@ import { taskOf } from "./ends.ts";
 import { isSealed } from "./metadata.ts";
 import { axisRecipe, planOf, type TracePlan } from "./plan.ts";
 import { orderedInputs, requireOrder } from "./secret-order.ts";
-import { probeSizes } from "./sizes.ts";
+import { probeSizes, SIZE_FAMILIES } from "./sizes.ts";
 import { Space } from "./space.ts";
 import { traceGraph, type Trace } from "./trace.ts";
 import { untie, type Untied } from "./untie.ts";
@@ -41,6 +41,8 @@ export interface Traced {
   readonly plan: TracePlan;
   /** Copies of tensors with two roles: name of the copy -> name of the tensor. */
   readonly aliases: ReadonlyMap<string, string>;
+  /** How sizes of open dimensions were chosen. */
+  readonly family: number;
 }
 
 /** Opens a model that is not encrypted. Throws `USAGE` for one that is. */
@@ -65,18 +67,18 @@ export function traceModel(whole: OnnxModel, options: OnnxOptions, permuteOnly: 
   };
   const inputs = ordered?.infos ?? model.graph.inputs;
   const isOpen = inputs.some(({ shape }) => shape?.some((size) => typeof size !== "number"));
-  const run = (probe: 0 | 1, { graph, aliases }: Untied, fixed: ReadonlySet<string>): Traced => {
+  const run = (probe: 0 | 1 | 2, { graph, aliases }: Untied, fixed: ReadonlySet<string>, family: number): Traced => {
     const trace = traceGraph(
       { ...model, graph: { ...graph, inputs } },
       {
-        sizes: probeSizes(probe, options.dimensions),
+        sizes: probeSizes(probe, options.dimensions, family),
         permuteOnly,
         isometric,
-        entering,
+        entering: (input, axis, size) => (fixed.has(`${axis}:${input}`) ? null : entering(input, axis, size)),
         fixed: (tensor, axis) => fixed.has(`${axis}:${tensor}`),
       },
     );
-    return { model, stem: cut?.stem ?? null, trace, plan: planOf(trace), aliases };
+    return { model, stem: cut?.stem ?? null, trace, plan: planOf(trace), aliases, family };
   };
   const settled = (traced: Traced): Traced => {
     requireOrder(traced.trace, ordered?.names);
@@ -84,13 +86,19 @@ export function traceModel(whole: OnnxModel, options: OnnxOptions, permuteOnly: 
   };
   const settle = (form: Untied): Traced => {
     const fixed = new Set<string>();
+    const family = isOpen ? bestFamily((each) => run(0, form, fixed, each).trace.notes.length) : 0;
     for (let round = 0; round < MAXIMUM_ROUNDS; round++) {
-      const first = run(0, form, fixed);
+      const first = run(0, form, fixed, family);
       if (!isOpen) return settled(first);
-      const second = run(1, form, fixed);
+      const second = run(1, form, fixed, family);
       const unlike = unlikeAxes(first, second);
+      if (unlike.length === 0 && JSON.stringify(essence(first)) === JSON.stringify(essence(second))) {
+        const large = run(2, form, fixed, family);
+        // Beyond the tokens or pixels that a model has positions for, tracing fails, which says nothing about those it takes.
+        if (JSON.stringify(large.trace.notes) === JSON.stringify(first.trace.notes)) unlike.push(...unlikeAxes(first, large));
+        if (unlike.length === 0) return settled(first);
+      }
       for (const axis of unlike) fixed.add(axis);
-      if (unlike.length === 0 && JSON.stringify(essence(first)) === JSON.stringify(essence(second))) return settled(first);
       if (unlike.length === 0) break;
     }
     throw new UnseenError("FAMILY_UNSUPPORTED_VALUE", "what can be transformed in this graph depends on the sizes of its inputs.", {
@@ -105,18 +113,47 @@ export function traceModel(whole: OnnxModel, options: OnnxOptions, permuteOnly: 
   return result.trace.folded.length > 0 ? result : settle(asIs);
 }
 
+/** The way to choose sizes that leaves the fewest operators which cannot be followed. Throws what tracing throws where none is taken. */
+function bestFamily(notesOf: (family: number) => number): number {
+  let best = 0;
+  let fewest = Infinity;
+  let refusal: unknown = null;
+  for (let family = 0; family < SIZE_FAMILIES && fewest > 0; family++) {
+    try {
+      const notes = notesOf(family);
+      if (notes < fewest) [best, fewest] = [family, notes];
+    } catch (error) {
+      if (!UnseenError.isInstance(error)) throw error;
+      refusal ??= error;
+    }
+  }
+  if (fewest === Infinity) throw refusal;
+  return best;
+}
+
 /** Rounds in which axes are found that only some sizes leave free. */
 const MAXIMUM_ROUNDS = 8;
 
-/** Axes of stored tensors on which the two runs would do different things, such as the rows of a table that only long inputs reach. */
+/**
+ * Axes on which two runs would do different things: of stored tensors, such as the rows of a table that only long inputs reach; and of
+ * inputs and outputs, such as tokens and channels in one axis, whose map would have as many sizes as there are requests.
+ */
 function unlikeAxes(first: Traced, second: Traced): string[] {
   const others = new Map(second.plan.tensors.map((tensor) => [tensor.name, tensor]));
-  return first.plan.tensors.flatMap(({ name, axes }) =>
+  const tensors = first.plan.tensors.flatMap(({ name, axes }) =>
     axes.flatMap((recipe, axis) => {
       const other = others.get(name)?.axes[axis];
       return other && JSON.stringify(kindsOf(recipe)) === JSON.stringify(kindsOf(other)) ? [] : [`${axis}:${name}`];
     }),
   );
+  const { inputs, outputs } = first.trace.model.graph;
+  const ends = [...inputs, ...outputs].flatMap(({ name }) => {
+    const others = second.trace.values.get(name)?.axes ?? [];
+    return (first.trace.values.get(name)?.places ?? []).flatMap((place) =>
+      place.space.size === others[place.axis]?.size || isIdentityRecipe(axisRecipe(first.trace, place)) ? [] : [`${place.axis}:${name}`],
+    );
+  });
+  return [...tensors, ...ends];
 }
 
 /** What acts on an axis, without the labels. */

@@ -7,13 +7,15 @@
  * @module
  */
 import type { OnnxModel, OnnxNode, OnnxTensor, OnnxValueInfo } from "../../checkpoint/onnx.ts";
-import { capturedNames, checkGraph } from "../../checkpoint/onnx-graph.ts";
+import { capturedNames, checkGraph, neededNames } from "../../checkpoint/onnx-graph.ts";
+import { UnseenError } from "../../errors.ts";
 import type { InputKind } from "../interface.ts";
+import { flattenBranches } from "./branches.ts";
 import { evaluate, knownFromTensor, type Known } from "./known.ts";
 import { Laws, type AxisPlace, type Groups } from "./laws.ts";
 import { findNorms } from "./norm-patterns.ts";
 import { foldableNorms, type FoldableNorm } from "./norms.ts";
-import { operatorOf, readsIds } from "./operators/index.ts";
+import { operatorOf, readsIds, readsIntegers } from "./operators/index.ts";
 import { Opaque, restrictAll, Step } from "./operator.ts";
 import type { Sizes } from "./sizes.ts";
 import { Space } from "./space.ts";
@@ -28,7 +30,7 @@ export interface TraceOptions {
   readonly isometric: (output: string) => boolean;
   /** The space of an input's axis that the client transforms before it sends it; null for an axis that stays as it is. */
   readonly entering?: (input: string, axis: number, size: number) => Space | null;
-  /** Axes of stored tensors that must stay as they are. */
+  /** Axes of stored tensors, inputs and outputs that must stay as they are. */
   readonly fixed?: (tensor: string, axis: number) => boolean;
 }
 
@@ -59,6 +61,8 @@ export interface TraceNote {
 
 /** Content of small parameters stays known, for operators that read sizes from them. */
 const KNOWN_PARAMETER_ELEMENTS = 1024;
+/** Of the operators that may read ids, those that need no change of the graph. */
+const MOVES_IDS = new Set("Identity Reshape Flatten Squeeze Unsqueeze Transpose Slice Split Gather Expand Cast Shape Size".split(" "));
 const FLOATS = new Set(["float32", "float16", "bfloat16", "float64"]);
 const QUANTISED = new Set(["int8", "uint8", "int16", "uint16", "int32"]);
 /** Of the label that a client's token cipher uses. */
@@ -77,24 +81,25 @@ export function kindOfInput(info: OnnxValueInfo): InputKind {
 /** Reads a graph. Throws what `checkGraph` throws for graphs that are none. */
 export function traceGraph(model: OnnxModel, options: TraceOptions): Trace {
   const { graph } = model;
-  const nodes = checkGraph(graph);
-  const fileIndex = new Map(graph.nodes.map((node, index) => [node, index]));
+  const { nodes, holders, constants } = flattenBranches(checkGraph(graph));
+  // Nodes of branches come behind all others: no change can be made to them.
+  const fileIndex = new Map([...graph.nodes, ...holders.keys()].map((node, index) => [node, index]));
   const opset = model.opsets.get("") ?? model.opsets.get("ai.onnx") ?? 1;
   const values = new Map<string, Value>();
   const parameters = new Map<string, OnnxTensor>();
   const notes: TraceNote[] = [];
   const consumersOf = Map.groupBy(
-    nodes.flatMap((node) => node.inputs.map((name) => ({ name, node }))),
+    nodes.flatMap((node) => [...node.inputs, ...capturedNames(node)].map((name) => ({ name, node }))),
     ({ name }) => name,
   );
 
-  const addConstant = (name: string, tensor: OnnxTensor): void => {
+  const addConstant = (name: string, tensor: OnnxTensor, isStored = true): void => {
     const elements = tensor.shape.reduce((product, size) => product * size, 1);
     const quantised =
       QUANTISED.has(tensor.type) &&
-      (consumersOf.get(name) ?? []).every(({ node }) => node.operator === "DequantizeLinear") &&
+      (consumersOf.get(name) ?? []).every(({ node }) => readsIntegers(node.operator, tensor.type)) &&
       consumersOf.has(name);
-    const isParameter = elements > 1 && (FLOATS.has(tensor.type) || quantised);
+    const isParameter = isStored && elements > 1 && (FLOATS.has(tensor.type) || quantised);
     if (!isParameter) return void values.set(name, constantValue(name, tensor.shape, knownFromTensor(tensor)));
     parameters.set(name, tensor);
     const known = elements <= KNOWN_PARAMETER_ELEMENTS ? knownFromTensor(tensor) : null;
@@ -104,6 +109,7 @@ export function traceGraph(model: OnnxModel, options: TraceOptions): Trace {
     values.set(name, new Value(name, axes, { origin: "parameter", known }));
   };
   for (const [name, tensor] of graph.initializers) addConstant(name, tensor);
+  for (const [name, tensor] of constants) addConstant(name, tensor, false);
 
   const ids = new Map<string, IdSpace>();
   const inputKinds = new Map<string, InputKind>();
@@ -145,19 +151,19 @@ export function traceGraph(model: OnnxModel, options: TraceOptions): Trace {
     if (isConstant(node)) {
       const tensor = node.attributes.get("value");
       if (tensor?.kind === "tensor") {
-        addConstant(node.outputs[0] as string, tensor.value);
+        addConstant(node.outputs[0] as string, tensor.value, !holders.has(node));
         continue;
       }
     }
     const step = new Step(node, index, opset, inputs);
     steps.push(step);
-    const known = knownResults(step);
+    const known = holders.has(node) ? attempt(() => knownResults(step)) : knownResults(step);
     if (known) {
       node.outputs.forEach((name, i) => name !== "" && known[i] && values.set(name, constantValue(name, known[i].shape, known[i])));
       continue;
     }
     for (const value of inputs)
-      if (value?.ids && !readsIds(node.domain, node.operator)) value.ids.expose(`${node.operator} computes with the ids`);
+      if (value?.ids && (!readsIds(node.domain, node.operator) || (holders.has(node) && !MOVES_IDS.has(node.operator)))) value.ids.expose(`${node.operator} computes with the ids`);
     const operator = operatorOf(node.domain, node.operator);
     try {
       if (!operator) throw new Opaque("the operator is not known");
@@ -179,11 +185,12 @@ export function traceGraph(model: OnnxModel, options: TraceOptions): Trace {
       values.set(name, result.value);
     });
   }
+  for (const { name } of graph.outputs) values.get(name)?.ids?.expose("they are an output of the graph");
   settleIds(ids);
 
   const outputs = new Set(graph.outputs.map(({ name }) => name));
   const consumers = Map.groupBy(
-    steps.flatMap((step) => [...new Set(step.node.inputs)].map((name) => ({ name, step }))),
+    steps.flatMap((step) => [...neededNames(step.node)].map((name) => ({ name, step }))),
     ({ name }) => name,
   );
   const stepsOf = new Map([...consumers].map(([name, list]) => [name, list.map(({ step }) => step)]));
@@ -201,9 +208,14 @@ export function traceGraph(model: OnnxModel, options: TraceOptions): Trace {
     return name !== undefined && list.length === 1 && !outputs.has(name) && values.get(name)?.origin === "parameter";
   };
   const batchNorms = steps.filter(
-    (step) => followed.has(step) && step.node.operator === "BatchNormalization" && [1, 4].every((i) => usedOnce(step.node.inputs[i])),
+    (step) =>
+      followed.has(step) &&
+      step.node.operator === "BatchNormalization" &&
+      step.int("training_mode", 0) === 0 &&
+      [1, 4].every((i) => usedOnce(step.node.inputs[i])),
   );
 
+  const ownNorms = new Set(batchNorms);
   const weights = new Set(parameters.keys());
   const ends = new Set([...outputs, ...graph.inputs.map(({ name }) => name)]);
   const solveWith = (folded: readonly FoldableNorm[]): Groups => {
@@ -221,17 +233,29 @@ export function traceGraph(model: OnnxModel, options: TraceOptions): Trace {
     }
     for (const step of steps) {
       if (!followed.has(step) || interior.has(step.node)) continue;
-      if (foldedNodes.has(step.node)) foldedLaw(step, laws, foldedTensors);
-      else operatorOf(step.node.domain, step.node.operator)!.law(step, laws);
-      if (step.node.operator === "BatchNormalization" && !batchNorms.includes(step)) laws.restrict(step.input(0).axis(1), "odd");
+      try {
+        if (foldedNodes.has(step.node)) foldedLaw(step, laws, foldedTensors);
+        else operatorOf(step.node.domain, step.node.operator)!.law(step, laws);
+        if (step.node.operator === "BatchNormalization" && !ownNorms.has(step)) laws.restrict(step.input(0).axis(1), "odd");
+      } catch (error) {
+        if (!(error instanceof Opaque) && !(error instanceof RangeError)) throw error;
+        // What a node leaves out, such as a result that nobody asked for, its law may need: then nothing may pass.
+        for (const value of [...step.inputs, ...step.results.map((result) => result?.value)]) if (value) restrictAll(laws, value, "fixed");
+      }
     }
     for (const value of values.values()) {
       // Numbers that no tensor stores cannot be rewritten: they are right in any order only because they are all the same.
       if (value.known && value.origin !== "parameter") restrictAll(laws, value, "pointwise");
     }
+    for (const info of graph.inputs) {
+      // Whole numbers can change their places, but not be mixed.
+      const value = values.get(info.name);
+      if (value && info.type !== null && !FLOATS.has(info.type)) restrictAll(laws, value, "pointwise");
+    }
     for (const info of graph.outputs) {
       const value = values.get(info.name);
       if (!value?.axes) continue;
+      for (const place of value.places) if (options.fixed?.(info.name, place.axis)) laws.restrict(place, "fixed");
       if (info.type !== null && !FLOATS.has(info.type)) restrictAll(laws, value, "fixed");
       else if (options.isometric(info.name)) {
         // Vectors along the last axis keep their norms, wherever they move.
@@ -277,7 +301,7 @@ function isUniformAlong(data: Float64Array, size: number, inner: number): boolea
 }
 
 /** The results of a node whose inputs are all known, or which asks for shapes alone. */
-function knownResults(step: Step): Known[] | null {
+function knownResults(step: Step): readonly Known[] | null {
   const { node, inputs } = step;
   if (node.operator === "Shape" || node.operator === "Size") {
     const value = inputs[0];
@@ -287,10 +311,26 @@ function knownResults(step: Step): Known[] | null {
     const standIn: Known = { type: "float32", shape, data: EMPTY };
     return evaluate(node, [standIn], step.opset);
   }
-  const known = inputs.map((value) => (value && value.origin !== "parameter" ? value.known : null));
+  const known = inputs.map((value) => constantContent(value));
   if (known.some((each, i) => each === null && inputs[i])) return null;
   if (node.inputs.some((name, i) => name !== "" && !inputs[i])) return null;
+  if (node.operator === "If" && known.length === 3) return [known[known[0]!.data[0] === 0 ? 2 : 1] as Known];
   return evaluate(node, known, step.opset);
+}
+
+/** The branch that is not taken may ask for impossible shapes. */
+function attempt<T>(ask: () => T): T | null {
+  try {
+    return ask();
+  } catch (error) {
+    if (UnseenError.isInstance(error)) return null;
+    throw error;
+  }
+}
+
+/** The content of a value that no key can change. */
+function constantContent(value: Value | null | undefined): Known | null {
+  return value && value.origin !== "parameter" ? value.known : null;
 }
 
 const EMPTY = new Float64Array(0);

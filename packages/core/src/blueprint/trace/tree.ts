@@ -24,6 +24,27 @@ export function leavesOf(tree: Tree): readonly Space[] {
   return tree.kind === "leaf" ? [tree.space] : tree.parts.flatMap(leavesOf);
 }
 
+/** Leaves that a product may have once its sums are multiplied out (CWE-400): k sums of two parts have 2^k. */
+const SPREAD_LIMIT = 4096;
+
+/** The leaves of a product with every sum in it multiplied out, also those behind other factors; leaves of size 1 vanish. Null for too many. */
+export function spreadLeaves(factors: readonly Tree[]): readonly Tree[] | null {
+  const leaves: Tree[] = [];
+  const visit = (parts: readonly Tree[]): boolean => {
+    const [first, ...rest] = parts.filter(({ size }) => size !== 1);
+    if (!first) return true;
+    switch (first.kind) {
+      case "leaf":
+        return leaves.push(first) <= SPREAD_LIMIT && visit(rest);
+      case "product":
+        return visit([...first.parts, ...rest]);
+      case "sum":
+        return first.parts.every((part) => visit([part, ...rest]));
+    }
+  };
+  return visit(factors) ? leaves : null;
+}
+
 function sumOf(parts: readonly Tree[]): Tree {
   const flat = parts.flatMap((part) => (part.kind === "sum" ? part.parts : part.size === 0 ? [] : [part]));
   if (flat.length === 1) return flat[0] as Tree;

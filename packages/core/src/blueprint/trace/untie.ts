@@ -12,13 +12,15 @@ export interface Untied {
   readonly aliases: ReadonlyMap<string, string>;
 }
 
+const names = new WeakMap<OnnxGraph, ReadonlySet<string>>();
+
 /** A name that no value of a graph has. */
 export function freeName(graph: OnnxGraph, wish: string): string {
-  const taken = new Set([
-    ...graph.initializers.keys(),
-    ...graph.inputs.map(({ name }) => name),
-    ...graph.nodes.flatMap(({ outputs }) => outputs),
-  ]);
+  // Collected once: a graph may ask for thousands of names.
+  const taken =
+    names.get(graph) ??
+    new Set([...graph.initializers.keys(), ...graph.inputs.map(({ name }) => name), ...graph.nodes.flatMap(({ outputs }) => outputs)]);
+  names.set(graph, taken);
   let name = wish;
   for (let i = 2; taken.has(name); i++) name = `${wish}_${i}`;
   return name;
@@ -27,12 +29,13 @@ export function freeName(graph: OnnxGraph, wish: string): string {
 /** Gives every table that is looked up and also multiplied with a copy for the latter. */
 export function untie(graph: OnnxGraph): Untied {
   const isLookup = (node: OnnxNode, name: string): boolean => node.operator === "Gather" && node.inputs[0] === name;
+  const lookedUp = new Set<string>();
+  const otherwise = new Set<string>();
+  for (const node of graph.nodes) for (const name of node.inputs) (isLookup(node, name) ? lookedUp : otherwise).add(name);
   const aliases = new Map<string, string>();
   const copies = new Map<string, OnnxTensor>();
   for (const [name, tensor] of graph.initializers) {
-    const consumers = graph.nodes.filter((node) => node.inputs.includes(name));
-    if (tensor.shape.length !== 2 || !consumers.some((node) => isLookup(node, name)) || consumers.every((node) => isLookup(node, name)))
-      continue;
+    if (tensor.shape.length !== 2 || !lookedUp.has(name) || !otherwise.has(name)) continue;
     const copy = freeName(graph, `${name}_output`);
     aliases.set(copy, name);
     copies.set(copy, { ...tensor, name: copy, read: () => tensor.read() });

@@ -9,9 +9,9 @@ import { Space } from "../space.ts";
 import { Value } from "../value.ts";
 import { addLaw, alignBroadcast } from "./elementwise.ts";
 
-/** Index names of the axes of two operands and of the result. */
+/** Index names of the axes of the operands and of the result. */
 interface Indices {
-  readonly operands: readonly [readonly string[], readonly string[]];
+  readonly operands: readonly (readonly string[])[];
   readonly result: readonly string[];
 }
 
@@ -48,17 +48,19 @@ function indexLaw(step: Step, laws: Laws, indices: Indices): void {
   const shared: AxisPlace[] = [];
   for (const name of new Set(indices.operands.flat())) {
     const places = placesOf(name);
-    const [a, b] = places;
+    const [a, b, ...more] = places;
     const out = indices.result.indexOf(name);
     if (!a) continue;
     if (out >= 0) {
       if (b) {
-        shared.push(a, b);
+        shared.push(...places);
         laws.balance([{ place: output.axis(out), power: 1 }, ...places.map((place) => ({ place, power: -1 }))]);
       } else laws.relate(output.axis(out), a);
     } else if (b) {
-      contracted.push(a, b);
-      laws.relate(a, b, true);
+      contracted.push(...places);
+      // A sum of products of three and more keeps no more than their order, and scales that cancel.
+      if (more.length > 0) laws.balance(places.map((place) => ({ place, power: 1 })));
+      else laws.relate(a, b, true);
     } else laws.restrict(a, "sum");
   }
   laws.confine(contracted, shared);
@@ -83,6 +85,24 @@ const matMul: Operator = {
     indexLaw(step, laws, matMulIndices(step));
   },
 };
+
+/** Of ONNX Runtime's optimiser: a factor in front, and operands whose last two axes are exchanged. */
+export const fusedMatMul: Operator = {
+  align(step) {
+    step.give(0, alignIndices(step, fusedIndices(step)));
+  },
+  law(step, laws) {
+    indexLaw(step, laws, fusedIndices(step));
+  },
+};
+
+function fusedIndices(step: Step): Indices {
+  if (step.int("transBatchA", 0) !== 0 || step.int("transBatchB", 0) !== 0) throw new Opaque("batch axes are exchanged");
+  const { operands, result } = matMulIndices(step);
+  const exchange = (names: readonly string[], which: string): readonly string[] =>
+    step.int(which, 0) === 0 || names.length < 2 ? names : [...names.slice(0, -2), names.at(-1) as string, names.at(-2) as string];
+  return { operands: [exchange(operands[0]!, "transA"), exchange(operands[1]!, "transB")], result };
+}
 
 function gemmIndices(step: Step): Indices {
   const side = (transposed: number, names: string[]): string[] => (transposed === 0 ? names : names.toReversed());
@@ -109,13 +129,14 @@ const gemm: Operator = {
 /** "bhqd,bhkd->bhqk", with spelled-out letters only. */
 function einsumIndices(step: Step): Indices {
   const equation = step.text("equation").replaceAll(" ", "");
-  const match = /^([A-Za-z]+),([A-Za-z]+)(?:->([A-Za-z]*))?$/.exec(equation);
+  const match = /^([A-Za-z]+(?:,[A-Za-z]+)*)(?:->([A-Za-z]*))?$/.exec(equation);
   if (!match) throw new Opaque(`equation ${equation.slice(0, 40)} is not covered`);
-  const [left, right] = [[...(match[1] as string)], [...(match[2] as string)]];
-  if (new Set(left).size !== left.length || new Set(right).size !== right.length) throw new Opaque("a diagonal is taken");
-  const all = [...left, ...right];
+  const operands = (match[1] as string).split(",").map((names) => [...names]);
+  if (operands.some((names) => new Set(names).size !== names.length)) throw new Opaque("a diagonal is taken");
+  if (operands.length !== step.inputs.length) throw new Opaque("the equation names other operands");
+  const all = operands.flat();
   const implicit = [...new Set(all)].filter((name) => all.filter((each) => each === name).length === 1).toSorted();
-  return { operands: [left, right], result: match[3] === undefined ? implicit : [...match[3]] };
+  return { operands, result: match[2] === undefined ? implicit : [...match[2]] };
 }
 
 const einsum: Operator = {

@@ -131,9 +131,8 @@ const transposedConvolution: Operator = {
     if (inside.size !== channels.size) throw new Opaque("channels that do not match the weight");
     step.freeze([...kernel, ...pixels], PIXELS);
     channels.unify(inside);
-    // Maps of grouped filters would differ from group to group inside one stored axis: left out.
-    if (groups > 1) step.freeze([channels, filters], "groups");
-    const result = groups === 1 ? filters : Space.frozen(filters.size * groups, "ConvTranspose: groups");
+    const result = groups === 1 ? filters : resultOfGroups(channels, filters, groups);
+    if (!result) throw new Opaque("groups that do not fit the channels");
     step.optional(2)?.axes[0]?.unify(result);
     const strides = step.ints("strides") ?? kernel.map(() => 1);
     const dilations = step.ints("dilations") ?? kernel.map(() => 1);
@@ -152,12 +151,39 @@ const transposedConvolution: Operator = {
   law(step, laws) {
     const [picture, weight, output] = [step.input(0), step.input(1), step.output()];
     laws.relate(output.axis(0), picture.axis(0));
-    if (step.int("group", 1) === 1) laws.relate(output.axis(1), weight.axis(1));
-    laws.relate(picture.axis(1), weight.axis(0), true);
-    laws.confine([picture.axis(1), weight.axis(0)], []);
     offsetLaw(step, laws, output);
+    const groups = step.int("group", 1);
+    if (groups === 1) {
+      laws.relate(output.axis(1), weight.axis(1));
+      laws.relate(picture.axis(1), weight.axis(0), true);
+      laws.confine([picture.axis(1), weight.axis(0)], []);
+      return;
+    }
+    // The weight has the groups of channels on one axis, the filters of each on the other.
+    const [from, stored, result] = [
+      groupPlaces(step, "from", picture.axes[1]!, groups),
+      groupPlaces(step, "stored", weight.axes[0]!, groups),
+      groupPlaces(step, "result", output.axes![1]!, groups),
+    ];
+    laws.relateAll([picture.axis(1)], from);
+    laws.relateAll([weight.axis(0)], stored);
+    laws.relateAll([output.axis(1)], result);
+    laws.balance([
+      { place: result[0], power: 1 },
+      { place: stored[0], power: -1 },
+      { place: from[0], power: -1 },
+    ]);
+    laws.relate(from[1], stored[1], true);
+    laws.relate(result[1], weight.axis(1));
+    laws.confine([from[1], stored[1]], [from[0], stored[0]]);
   },
 };
+
+/** The channels that leave grouped filters: groups × filters of one group. */
+function resultOfGroups(channels: Space, filters: Space, groups: number): Space | null {
+  const halves = channels.divide(groups);
+  return halves && Space.product([halves[0], filters]);
+}
 
 /** `linear`: averages commute with every map of the channels; otherwise only positive scales and permutations pass. */
 const pooling = (linear: boolean): Operator => ({
@@ -204,6 +230,8 @@ const resize: Operator = {
       return data && data.length > 0 ? [...data] : undefined;
     };
     if (step.ints("axes")) throw new Opaque("names its axes");
+    if (step.text("keep_aspect_ratio_policy", "stretch") !== "stretch") throw new Opaque("keeps the ratio of the sides");
+    if (step.text("coordinate_transformation_mode") === "tf_crop_and_resize") throw new Opaque("crops");
     const scales = step.node.operator === "Upsample" ? (from(1) ?? floats(step)) : step.opset >= 11 ? from(2) : from(1);
     const sizes = step.opset >= 11 ? from(3) : undefined;
     const shape = sizes ?? (scales && input.shape.map((size, axis) => Math.floor(size * (scales[axis] as number))));
@@ -211,23 +239,22 @@ const resize: Operator = {
     step.give(
       0,
       input.axes.map((space, axis) => {
-        if (shape[axis] === space.size) return space;
+        // Near 1, a scale moves coordinates though their number stays.
+        if (shape[axis] === space.size && (sizes || scales?.[axis] === 1)) return space;
         step.freeze([space], "changes the picture's size");
         return Space.frozen(shape[axis] as number, `${step.node.operator}: changes the picture's size`);
       }),
     );
   },
   law(step, laws) {
-    const [input, output] = [step.input(0), step.output()];
-    const outside = step.text("coordinate_transformation_mode") === "tf_crop_and_resize";
-    output.places.forEach((place, axis) => {
-      const from = input.axis(axis);
-      if (from.space.size !== place.space.size) return;
-      laws.relate(place, from);
-      if (outside) laws.restrict(place, "sum");
-    });
+    relateKept(laws, step.output(), step.input(0));
   },
 };
+
+/** Axes that were resized are frozen. */
+function relateKept(laws: Laws, output: Value, input: Value): void {
+  for (const place of output.places) if (place.space.frozen === null) laws.relate(place, input.axis(place.axis));
+}
 
 function floats(step: Step): readonly number[] | undefined {
   const attribute = step.node.attributes.get("scales");

@@ -149,6 +149,35 @@ const where = broadcast((step, laws) => {
   });
 });
 
+/** A choice between two values as wholes: (condition, value if so, value if not), one map for both. */
+const choice: Operator = {
+  align(step) {
+    const [condition, one, other] = [step.inputs[0], step.inputs[1], step.inputs[2]];
+    step.seen.add(0);
+    if (!condition || !one || !other) throw new Opaque("its branches hold other inner graphs");
+    const taken = condition.known?.data.length === 1 ? step.input(condition.known.data[0] === 0 ? 2 : 1) : null;
+    const isAlike = one.axes && other.axes && one.shape.join() === other.shape.join();
+    if (!isAlike) {
+      const why = "its branches have unlike shapes";
+      if (!taken) throw new Opaque(why);
+      for (const value of [one, other]) step.freeze(value.axes ?? [], why);
+      return step.give(
+        0,
+        taken.shape.map((size) => Space.frozen(size, `If: ${why}`)),
+      );
+    }
+    const [yes, no] = [step.input(1), step.input(2)];
+    yes.axes.forEach((space, axis) => space.unify(no.axes[axis] as Space));
+    step.give(0, yes.axes);
+  },
+  law(step, laws) {
+    const output = step.output();
+    for (const value of [step.inputs[1], step.inputs[2]]) {
+      if (value?.axes?.length === output.axes?.length) output.places.forEach((place, axis) => laws.relate(place, value!.axis(axis)));
+    }
+  },
+};
+
 const clip: Operator = unary((laws, output, input, step) => {
   const bound = (index: number, attribute: string): number | null | undefined =>
     step.number(attribute) ?? (step.inputs[index] ? step.inputs[index].uniform : undefined);
@@ -248,7 +277,7 @@ const ODD = words("Erf Tanh Sin Sinh Asin Asinh Atan Atanh Tan Sign Softsign");
 const POSITIVE = words("Relu LeakyRelu");
 const OTHERS = words(`
   Sigmoid HardSigmoid HardSwish Elu Selu Celu Mish Softplus ThresholdedRelu Shrink Gelu QuickGelu Swish
-  Exp Log Cos Cosh Acos Acosh Floor Ceil Round Not BitwiseNot IsNaN IsInf Softmax LogSoftmax Hardmax
+  Exp Log Cos Cosh Acos Acosh Floor Ceil Round Not BitwiseNot IsNaN IsInf Softmax LogSoftmax
 `);
 
 /** Odd functions let signs pass, positively homogeneous ones positive scales; all others move no more than coordinates. */
@@ -308,6 +337,7 @@ export const elementwise: Readonly<Record<string, Operator>> = {
   Max: extremum,
   Min: extremum,
   Where: where,
+  If: choice,
   Equal: equal,
   ...Object.fromEntries(
     ["Greater", "GreaterOrEqual", "Less", "LessOrEqual", "And", "Or", "Xor", "Mod", "BitShift"].map((name) => [name, comparison]),

@@ -457,7 +457,10 @@ const expand: Operator = {
       [...shape].map((size) => Space.leaf(size)),
       { known: { type: "bool", shape: [], data: new Float64Array(1) } },
     );
-    step.give(0, alignBroadcast([input, wanted as Value & { axes: readonly Space[] }]), { ids: input.ids });
+    const axes = alignBroadcast([input, wanted as Value & { axes: readonly Space[] }]);
+    // Repeated ids may have the shape of all of them again.
+    if (input.ids && axes.some(({ size }, axis) => size !== input.shape[axis])) input.ids.reordered = true;
+    step.give(0, axes, { ids: input.ids });
   },
   law(step, laws) {
     const [input, output] = [step.input(0), step.output()];

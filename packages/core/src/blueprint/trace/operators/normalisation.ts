@@ -4,7 +4,7 @@
  * @module
  */
 import type { AxisPlace, Laws, Strictness } from "../laws.ts";
-import { normalAxis, Opaque, under, type Operator, type Step } from "../operator.ts";
+import { normalAxis, Opaque, type Operator, restrictAll, type Step, under } from "../operator.ts";
 import { Space } from "../space.ts";
 import type { Value } from "../value.ts";
 import { addLaw, alignBroadcast } from "./elementwise.ts";
@@ -171,12 +171,18 @@ const batchNorm: Operator = {
     const input = step.input(0);
     const channels = input.axes[1];
     if (!channels) throw new Opaque("no channels");
-    if (step.int("training_mode", 0) !== 0 || step.node.outputs.filter((name) => name !== "").length > 1) throw new Opaque("training mode");
-    for (const i of [1, 2, 3, 4]) step.input(i).axes[0]?.unify(channels);
+    if (step.node.outputs.slice(1).some((name) => name !== "") && !isTraining(step)) throw new Opaque("statistics are asked for");
+    for (const i of [1, 2, 3, 4]) {
+      const own = step.input(i).axes;
+      if (own.length !== 1) throw new Opaque("statistics that are not one for each channel");
+      own[0]!.unify(channels);
+    }
     step.give(0, input.axes);
+    for (const i of [1, 2, 3, 4]) step.give(i, [channels]);
   },
   law(step, laws) {
     const [input, output] = [step.input(0), step.output()];
+    if (isTraining(step)) trainingLaw(step, laws);
     for (const place of output.places) {
       if (place.axis === 1) continue;
       laws.relate(place, input.axis(place.axis));
@@ -189,10 +195,29 @@ const batchNorm: Operator = {
       { place: step.input(1).axis(0), power: -1 },
     ]);
     laws.relate(step.input(2).axis(0), output.axis(1));
-    laws.relate(step.input(3).axis(0), input.axis(1));
+    if (!isTraining(step)) laws.relate(step.input(3).axis(0), input.axis(1));
     laws.restrict(step.input(4).axis(0), "pointwise");
   },
 };
+
+/** Statistics of the batch at hand, as weight standardisation takes them of weights. */
+function isTraining(step: Step): boolean {
+  return step.int("training_mode", 0) !== 0;
+}
+
+/** As an instance normalisation over all that is not the channel; the stored statistics only come in beside those at hand. */
+function trainingLaw(step: Step, laws: Laws): void {
+  const input = step.input(0);
+  laws.restrict(input.axis(1), "odd");
+  for (const place of input.places) if (place.axis !== 1) laws.restrict(place, "centred-norm");
+  restrictAll(laws, step.input(3), "pointwise");
+  for (const i of [1, 2, 3, 4]) {
+    const statistic = step.maybeOutput(i);
+    if (!statistic) continue;
+    restrictAll(laws, statistic, "pointwise");
+    restrictAll(laws, input, "pointwise");
+  }
+}
 
 /** Each vector along one axis brought to length 1. */
 const lpNorm: Operator = {

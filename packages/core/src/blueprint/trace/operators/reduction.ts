@@ -82,6 +82,19 @@ const argument: Operator = {
   },
 };
 
+/** 1 at the first of the largest, 0 elsewhere: which one is first, an order decides. Old forms flatten the axes behind. */
+const hardmax: Operator = {
+  align(step) {
+    const { axes } = step.input(0);
+    const axis = normalAxis(step.int("axis", step.opset < 13 ? 1 : -1), axes.length);
+    step.freeze(step.opset < 13 ? axes.slice(axis) : [axes[axis] as Space], "names a coordinate by its place");
+    step.give(0, axes);
+  },
+  law(step, laws) {
+    for (const value of [step.input(0), step.output()]) restrictAll(laws, value, "pointwise");
+  },
+};
+
 const cumulative: Operator = {
   align(step) {
     const input = step.input(0);
@@ -108,5 +121,6 @@ export const reductions: Readonly<Record<string, Operator>> = {
   ReduceLogSumExp: reduction("pointwise", "pointwise"),
   ArgMax: argument,
   ArgMin: argument,
+  Hardmax: hardmax,
   CumSum: cumulative,
 };
