@@ -30,9 +30,7 @@ const parts: Readonly<Record<string, (note: Note) => AsyncGenerator<Finding>>> =
   "test-sets": testSetsHold,
   zoo,
   coverage,
-  "random-graphs": tests("Random graphs of all supported operators, random keys, random inputs: encrypted equals plain", [
-    "packages/core/src/blueprint/trace/trace.property.test.ts",
-  ]),
+  "random-graphs": randomGraphs,
   hostile: tests(
     "Unknown operators, cycles, missing weights, wrong shapes, false sizes: a clear error or the identity, never a wrong answer",
     ["packages/core/src/blueprint/trace/hostile.test.ts"],
@@ -194,6 +192,16 @@ async function* coverage(): AsyncGenerator<Finding> {
     bar: "all",
     holds: clear.length === 0,
   };
+}
+
+/** Thousands of graphs, from seeds that are new each time and printed. */
+async function* randomGraphs(note: Note): AsyncGenerator<Finding> {
+  process.env["UNSEEN_TRACE_GRAPHS"] ??= "2500";
+  process.env["UNSEEN_TRACE_SEED"] ??= String(randomBytes(4).readUInt32LE());
+  yield* tests(
+    `${process.env["UNSEEN_TRACE_GRAPHS"]} random graphs of all supported operators, both strengths, random inputs: encrypted equals plain`,
+    ["packages/core/src/blueprint/trace/trace.property.test.ts"],
+  )(note);
 }
 
 /** Text in, label out; what the host saw; and what it costs. */

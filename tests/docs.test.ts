@@ -9,6 +9,8 @@ import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { describeError } from "@unseen/client/openai/errors.ts";
+import { knownOperators } from "@unseen/core/blueprint/trace/known.ts";
+import { operatorNames } from "@unseen/core/blueprint/trace/operators/index.ts";
 import { errorCodes, UnseenError, type ErrorCode } from "@unseen/core/errors.ts";
 import { createProgram } from "unseen/main.ts";
 
@@ -126,6 +128,25 @@ describe("docs/reference/cli.md", () => {
     const [introduction] = textOf("docs/reference/cli.md").split(/^## /m) as [string];
     const listed = rowsOf(introduction).map(([name]) => uncode(name as string));
     assert.deepEqual(listed.filter((name) => name.startsWith("UNSEEN_")).toSorted(), PLAIN_VARIABLES.toSorted());
+  });
+});
+
+describe("docs/reference/tracer.md", () => {
+  const text = textOf("docs/reference/tracer.md");
+  const section = text.split(/^## /m).find((part) => part.startsWith("Operators\n")) ?? "";
+  const codeOf = (cell: string): string[] => [...cell.matchAll(/`([^`]+)`/g)].map((match) => match[1] as string);
+
+  test("lists every operator that the tracer follows once, with its law, and no other", () => {
+    const rows = rowsOf(section);
+    const names = rows.flatMap(([operators]) => codeOf(operators as string));
+    assert.deepEqual(names.toSorted(), operatorNames());
+    for (const [operators, law] of rows as [string, string][]) assert.ok(law.length > 10, `${operators}: says no law`);
+  });
+
+  test("names the operators that are followed on known contents alone", () => {
+    const followed = new Set(operatorNames());
+    const sentence = /`Constant`.*are followed in this way alone/.exec(text)?.[0] ?? "";
+    assert.deepEqual(codeOf(sentence).toSorted(), [...knownOperators].filter((name) => !followed.has(name)).toSorted());
   });
 });
 

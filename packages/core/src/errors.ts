@@ -136,6 +136,8 @@ export function explainSystemError(error: unknown, subject: string): unknown {
         hint: "Choose another path or remove it first.",
         cause: error,
       });
+    case "EISDIR":
+      return new UnseenError("USAGE", `${subject} is a directory.`, { hint: "Give a file.", cause: error });
     case "ENOENT":
       return new UnseenError("CHECKPOINT_NOT_FOUND", `${subject} does not exist.`, { hint: "Check the path.", cause: error });
     default:

@@ -142,7 +142,14 @@ export function parseClientInterface(value: Json): ClientInterface {
         const name = text(input["name"]);
         const kind = oneOf(input["kind"], INPUT_KINDS);
         const order = input["order"] === undefined ? {} : { order: recipe(input["order"], { parts: MAXIMUM_PARTS }, 0) };
-        if (kind === "ids") return { name, kind, label: (input["label"] ?? null) === null ? null : text(input["label"]), size: whole(input["size"], 1, MAXIMUM_SIZE), ...order };
+        if (kind === "ids")
+          return {
+            name,
+            kind,
+            label: (input["label"] ?? null) === null ? null : text(input["label"]),
+            size: whole(input["size"], 1, MAXIMUM_SIZE),
+            ...order,
+          };
         if (kind === "tensor") return { name, kind, axes: axes(input["axes"]) };
         if (kind === "peaks") return { name, kind, of: text(input["of"]) };
         return { name, kind, ...order };

@@ -62,7 +62,8 @@ test("any metadata and any tensors survive, at any alignment", async (context) =
     fc.string({ unit: "grapheme" }).map((text): GgufValue => ({ type: "string", value: text })),
     fc.array(fc.integer({ min: -32768, max: 32767 })).map((numbers): GgufValue => ({ type: "array", of: "i16", value: numbers })),
   );
-  const names = fc.stringMatching(/^[a-z._0-9]{1,30}$/);
+  // The one name of these letters that no object may have.
+  const names = fc.stringMatching(/^[a-z._0-9]{1,30}$/).filter((name) => name !== "__proto__");
   const tensor = fc.record(
     {
       name: names,

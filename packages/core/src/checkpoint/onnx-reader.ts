@@ -22,7 +22,7 @@ export const MAXIMUM_VALUE_RANK = 64;
 /** Format versions that are read. */
 export const IR_VERSIONS = { least: 3, most: 13 } as const;
 /** Versions of ONNX's operators that are read. */
-export const OPSETS = { least: 7, most: 21 } as const;
+export const OPSETS = { least: 7, most: 23 } as const;
 
 interface Context extends TensorContext {
   nodes: number;
@@ -51,29 +51,47 @@ export function readModel(source: ByteSource, external: ExternalFiles | null): O
       producer: readText(message.one(2)),
       metadata: readEntries(message.all(14), context.budget),
       graph: readGraph(graph.slice(), context, 0),
-      functions: message.all(25).map((field) => {
-        const entry = new Message(field.slice(), "a function", context.budget);
-        return { domain: readName(entry.one(10)), name: readName(entry.one(1)) };
-      }),
+      functions: message.all(25).map((field) => readFunction(field.slice(), context)),
       files: [...(source.path === null ? [] : [source.path]), ...(external?.paths ?? [])],
     },
     slice,
   );
 }
 
+/** `FunctionProto`. Throws as `readModel`. */
+function readFunction(slice: Slice, context: Context): OnnxFunction {
+  const entry = new Message(slice, "a function", context.budget);
+  context.nodes += entry.all(7).length;
+  if (context.nodes > MAXIMUM_NODES) throw tooLarge(`${slice.source.name}: ${context.nodes} nodes exceed the limit of ${MAXIMUM_NODES}.`);
+  return {
+    domain: readDomain(entry.one(10)),
+    name: readName(entry.one(1)),
+    inputs: entry.all(4).map(readName),
+    outputs: entry.all(5).map(readName),
+    nodes: entry.all(7).map((field) => readNode(field.slice(), context, 0)),
+    defaults: readAttributes(entry.all(11), entry.slice, context, 0, "a function"),
+    opsets: readOpsetsOf(entry.all(9), slice.source.name, context),
+  };
+}
+
 function without(source: ByteSource, what: string): UnseenError {
   return malformed(`${source.name}: expected an ONNX model with ${what}.`);
 }
 
-function readOpsets(model: Message, { budget }: Context): Map<string, number> {
-  const { source } = model.slice;
+function readOpsetsOf(fields: readonly Field[], where: string, { budget }: Context): Map<string, number> {
   const opsets = new Map<string, number>();
-  for (const field of model.all(8)) {
+  for (const field of fields) {
     const entry = new Message(field.slice(), "an operator set", budget);
     const domain = readDomain(entry.one(1));
-    if (opsets.has(domain)) throw duplicate(source.name, "operator set", domain);
+    if (opsets.has(domain)) throw duplicate(where, "operator set", domain);
     opsets.set(domain, entry.one(2)?.integer() ?? 0);
   }
+  return opsets;
+}
+
+function readOpsets(model: Message, context: Context): Map<string, number> {
+  const { source } = model.slice;
+  const opsets = readOpsetsOf(model.all(8), source.name, context);
   const version = opsets.get("");
   if (version === undefined) throw without(source, "an operator set");
   if (version < OPSETS.least || version > OPSETS.most)
@@ -131,13 +149,7 @@ function readNode(slice: Slice, context: Context, depth: number): OnnxNode {
   const message = new Message(slice, "a node", context.budget);
   const operator = readName(message.one(4));
   if (operator === "") throw malformed(`${slice.source.name}: the node at byte ${slice.begin} has no operator.`);
-  const attributes = new Map<string, OnnxAttribute>();
-  for (const field of message.all(5)) {
-    const entry = new Message(field.slice(), "an attribute", context.budget);
-    const name = readName(entry.one(1));
-    if (attributes.has(name)) throw duplicate(`${slice.source.name}: a node of ${operator}`, "attribute", name);
-    attributes.set(name, remember(readAttribute(entry, context, depth), entry.slice));
-  }
+  const attributes = readAttributes(message.all(5), slice, context, depth, `a node of ${operator}`);
   return remember(
     {
       name: readName(message.one(3)),
@@ -149,6 +161,23 @@ function readNode(slice: Slice, context: Context, depth: number): OnnxNode {
     },
     slice,
   );
+}
+
+function readAttributes(
+  fields: readonly Field[],
+  { source }: Slice,
+  context: Context,
+  depth: number,
+  where: string,
+): Map<string, OnnxAttribute> {
+  const attributes = new Map<string, OnnxAttribute>();
+  for (const field of fields) {
+    const entry = new Message(field.slice(), "an attribute", context.budget);
+    const name = readName(entry.one(1));
+    if (attributes.has(name)) throw duplicate(`${source.name}: ${where}`, "attribute", name);
+    attributes.set(name, remember(readAttribute(entry, context, depth), entry.slice));
+  }
+  return attributes;
 }
 
 /** `AttributeProto.AttributeType`, and the field that holds each. */
@@ -175,7 +204,7 @@ function readAttribute(entry: Message, context: Context, depth: number): OnnxAtt
   const type = entry.one(20)?.integer() ?? 0;
   // Old files have no type: the one field that is there tells it. A value of zero may be left out.
   const kind = type === 0 && present.length === 1 ? present[0]! : type;
-  if (entry.one(21)) return { kind: "other" };
+  if (entry.one(21)) return { kind: "other", reference: readName(entry.one(21)) };
   if (!ATTRIBUTE_FIELDS.has(kind) || present.some((other) => other !== kind))
     throw malformed(
       `${source.name}: the attribute at byte ${entry.slice.begin} has type ${type} and values of types [${present.join(", ")}].`,

@@ -101,7 +101,7 @@ for (const { what, bytes, code, pattern } of [
   { what: "an old IR version", bytes: modelMessage(new Rope(), { irVersion: 2 }), pattern: /IR version 3/ },
   { what: "a later IR version", bytes: modelMessage(new Rope(), { irVersion: 14 }), pattern: /got 14/ },
   { what: "an old operator set", bytes: modelMessage(new Rope(), { opset: 6 }), pattern: /got 6/ },
-  { what: "a later operator set", bytes: modelMessage(new Rope(), { opset: 22 }), pattern: /got 22/ },
+  { what: "a later operator set", bytes: modelMessage(new Rope(), { opset: 24 }), pattern: /got 24/ },
   { what: "no operator set", bytes: new Rope().varint(1, 8).bytes(7, ""), pattern: /operator set/ },
   { what: "no graph", bytes: new Rope().varint(1, 8), pattern: /graph/ },
   { what: "two graphs", bytes: modelMessage(new Rope()).bytes(7, ""), pattern: /twice/ },

@@ -51,7 +51,8 @@ export type OnnxAttribute =
   | { readonly kind: "graph"; readonly value: OnnxGraph }
   | { readonly kind: "floats" | "ints"; readonly value: readonly number[] }
   | { readonly kind: "strings"; readonly value: readonly Uint8Array[] }
-  | { readonly kind: "other" };
+  /** `reference`: inside a function, the name of the attribute of its call. */
+  | { readonly kind: "other"; readonly reference?: string };
 
 /** One operation. */
 export interface OnnxNode {
@@ -86,6 +87,20 @@ export interface OnnxGraph {
   readonly values: ReadonlyMap<string, OnnxValueInfo>;
 }
 
+/** An operator that a model defines itself. */
+export interface OnnxFunction {
+  readonly domain: string;
+  readonly name: string;
+  /** Names inside it of what it is given. */
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly nodes: readonly OnnxNode[];
+  /** Attributes that a call need not give. */
+  readonly defaults: ReadonlyMap<string, OnnxAttribute>;
+  /** Versions by domain, which may differ from the model's. */
+  readonly opsets: ReadonlyMap<string, number>;
+}
+
 /** An opened model. */
 export interface OnnxModel {
   /** Absolute; empty for a model in memory. */
@@ -97,7 +112,7 @@ export interface OnnxModel {
   readonly metadata: ReadonlyMap<string, string>;
   readonly graph: OnnxGraph;
   /** Operators that the model defines itself. */
-  readonly functions: readonly { readonly domain: string; readonly name: string }[];
+  readonly functions: readonly OnnxFunction[];
   /** Absolute paths: the model, then its external data. */
   readonly files: readonly string[];
 }

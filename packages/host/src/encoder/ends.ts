@@ -11,7 +11,7 @@ import { isPerRow, isPerToken } from "../engine/onnx/plan.ts";
 import { lookupsOf, type Lookup } from "./lookups.ts";
 
 /** Characters of `unseen.interface` (CWE-770). */
-const MAXIMUM_INTERFACE_LENGTH = 1 << 20;
+const MAXIMUM_INTERFACE_LENGTH = 4 << 20;
 
 /** What the server must know of a graph to check requests and to form batches. */
 export interface ModelEnds {

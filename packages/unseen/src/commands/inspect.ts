@@ -27,7 +27,7 @@ export function addInspectCommand(program: Command): void {
       const source = resolve(values[0] as string);
       if (!source.endsWith(".onnx")) {
         throw new UnseenError("USAGE", `${values[0]} is not an .onnx file.`, {
-          hint: "Directories and GGUF files are encrypted by the tables in docs/reference/families.md.",
+          hint: "Directories and GGUF files are encrypted by the tables in docs/guides/encrypting-a-model.md.",
         });
       }
       return inspectOnnxCommand(source, options, terminal);

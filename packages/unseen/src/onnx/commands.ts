@@ -64,6 +64,8 @@ export interface EncryptingFlags extends TracingFlags {
   readonly preprocessor?: string;
 }
 
+/** A share of the weights under the key below which `encrypt` warns. */
+const LITTLE = 0.5;
 /** Largest relative difference that counts as the same model in 32-bit arithmetic. */
 const SAME = 1e-4;
 
@@ -140,7 +142,12 @@ export async function encryptOnnxCommand(command: EncryptOnnxCommand): Promise<o
   terminal.print(`Bundle   ${bundled.bundle.name} in ${home.bundles}`);
   const inspection = inspectOnnx(await openPlain(source), options, command.strength === "permute");
   printEnds(inspection, terminal);
-  warnOfClearPixels(inspection, options, terminal);
+  warnOfClearEnds(inspection, options, terminal);
+  warnOfTexts(inspection, terminal);
+  if (share < LITTLE)
+    terminal.note(
+      `WARNING: only ${(share * 100).toFixed(1)} % of this model's weights are under the key. \`unseen inspect ${source}\` says why.`,
+    );
   const fidelity = command.measure ? await compare(source, result.output, key, options, undefined, 1) : null;
   if (fidelity) terminal.print(`Fidelity largest difference ${fidelity.maxRelativeDifference.toExponential(1)} of the largest output`);
   terminal.print();
@@ -171,11 +178,24 @@ function printEnds({ inputs, outputs }: Inspection, terminal: Terminal): void {
   for (const { name, protection } of outputs) terminal.print(`Result   ${name}: ${protection}`);
 }
 
-function warnOfClearPixels({ inputs }: Inspection, { input }: OnnxOptions, terminal: Terminal): void {
+function warnOfClearEnds({ inputs, outputs }: Inspection, { input }: OnnxOptions, terminal: Terminal): void {
+  const open = outputs.filter(({ protection }) => protection === "clear").map(({ name }) => name);
+  if (open.length > 0)
+    terminal.note(
+      `WARNING: the host will read ${open.join(", ")}: nothing of the key acts on ${open.length === 1 ? "this result" : "these results"}.`,
+    );
   const clear = inputs.filter(({ protection }) => protection === "clear").map(({ name }) => name);
   if (clear.length === 0) return;
   terminal.note(
-    `WARNING: the host will see ${clear.join(", ")} IN CLEAR.${input === "clear" ? " --input client-stem keeps the first layer, and with it the picture, on the client; --input patches sends transformed patches." : ""}`,
+    `WARNING: the host will see ${clear.join(", ")} IN CLEAR.${input === "clear" ? " --input client-stem keeps the pixels on the client, though features of the first layer still show shapes; --input patches sends transformed patches." : ""}`,
+  );
+}
+
+function warnOfTexts({ texts }: Inspection, terminal: Terminal): void {
+  if (texts.length === 0) return;
+  const where = texts.map(({ operator, count }) => `${operator} (${count})`).join(", ");
+  terminal.note(
+    `WARNING: the host will see texts IN CLEAR, inside ${where}. Export the model without its tokenizer and without names of classes.`,
   );
 }
 
@@ -265,6 +285,7 @@ export async function inspectOnnxCommand(
     `${(inspection.parameters / 1e6).toFixed(2)} M weights, ${(inspection.protectedShare * 100).toFixed(1)} % of them under a key, ${inspection.spaces.length} spaces`,
   );
   printEnds(inspection, terminal);
+  warnOfTexts(inspection, terminal);
   terminal.print();
   for (const { id, size, group, within, tensors } of inspection.spaces)
     terminal.print(

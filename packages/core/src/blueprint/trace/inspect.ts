@@ -3,6 +3,7 @@
  * @module
  */
 import type { OnnxModel } from "../../checkpoint/onnx.ts";
+import { clearTexts, type ClearTexts } from "./clear-texts.ts";
 import { isIdentityLeaf, isIdentityRecipe, recipeLeaves, type LeafRecipe, type Recipe } from "../recipe.ts";
 import type { ClientInput, Task } from "../interface.ts";
 import { interfacesOf } from "./ends.ts";
@@ -44,6 +45,8 @@ export interface Inspection {
   readonly boundary: { readonly inputs: boolean; readonly outputs: boolean };
   /** Operators that could not be followed. */
   readonly notes: readonly TraceNote[];
+  /** Operators whose texts stay in clear. */
+  readonly texts: readonly ClearTexts[];
 }
 
 /** Traces a model and describes the outcome. Throws what tracing throws. */
@@ -101,6 +104,7 @@ export function inspectOnnx(model: OnnxModel, options: OnnxOptions = {}, permute
       outputs: outputs.every(({ protection }) => protection !== "clear"),
     },
     notes: trace.notes,
+    texts: clearTexts(traced.model.graph),
   };
 }
 

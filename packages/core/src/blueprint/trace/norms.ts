@@ -78,8 +78,7 @@ function usesOf(tensor: string, context: Context): number {
       // Inner graphs take what they need without naming it among the inputs.
       (count, { node }) => count + Math.max(1, node.inputs.filter((name) => name === tensor).length),
       0,
-    ) +
-    (context.outputs.has(tensor) ? 1 : 0)
+    ) + (context.outputs.has(tensor) ? 1 : 0)
   );
 }
 

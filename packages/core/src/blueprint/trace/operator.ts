@@ -19,6 +19,9 @@ export interface Operator {
   law(step: Step, laws: Laws): void;
 }
 
+/** Axes of one value that are followed (CWE-770). */
+const MAXIMUM_RANK = 64;
+
 /** One node with its values. */
 export class Step {
   readonly node: OnnxNode;
@@ -71,6 +74,7 @@ export class Step {
 
   /** In the first pass: gives an output its axes. */
   give(index: number, axes: readonly Space[], extra: { known?: Known | null; ids?: IdSpace | null } = {}): void {
+    if (axes.length > MAXIMUM_RANK) throw new Opaque(`a result of ${axes.length} axes`);
     if (index < this.results.length) this.results[index] = { axes, known: extra.known ?? null, ids: extra.ids ?? null, value: null };
   }
 

@@ -55,7 +55,8 @@ function changedTensor(tensor: OnnxTensor, dice: Dice): OnnxTensor {
   const axis = dice.below(Math.max(shape.length, 1));
   if (dice.chance(0.4)) {
     if (type === "int64" && bytes.length >= 8) view.setBigInt64(8 * dice.below(bytes.length / 8), BigInt(dice.pick(ABSURD)), true);
-    if (type === "float32" && bytes.length >= 4) view.setFloat32(4 * dice.below(bytes.length / 4), dice.pick([0, NaN, Infinity, -1, 1e-30, 1e30]), true);
+    if (type === "float32" && bytes.length >= 4)
+      view.setFloat32(4 * dice.below(bytes.length / 4), dice.pick([0, NaN, Infinity, -1, 1e-30, 1e30]), true);
     return tensorOf(name, type, shape, bytes);
   }
   if (dice.chance(0.5)) return tensorOf(name, type, shape.toReversed(), bytes);
@@ -85,12 +86,19 @@ const DAMAGES: readonly Damage[] = [
   changeNode((node, dice) => ({ ...node, inputs: node.inputs.map((name) => (dice.chance(0.3) ? "" : name)) })),
   changeNode((node, dice) => ({ ...node, inputs: [...node.inputs, dice.pick([...node.inputs, ""])] })),
   changeNode((node, dice, parts) => {
-    const names = [...(parts.initializers?.keys() ?? []), ...parts.nodes.flatMap(({ outputs }) => outputs), ...parts.inputs.map(({ name }) => name)];
+    const names = [
+      ...(parts.initializers?.keys() ?? []),
+      ...parts.nodes.flatMap(({ outputs }) => outputs),
+      ...parts.inputs.map(({ name }) => name),
+    ];
     return { ...node, inputs: node.inputs.map((name) => (dice.chance(0.4) ? dice.pick(names) : name)) };
   }),
   changeNode((node, dice) => ({ ...node, operator: dice.pick(OTHER_OPERATORS) })),
   changeNode((node, dice) => ({ ...node, domain: dice.pick(["com.microsoft", "custom", "ai.onnx", "ai.onnx.ml"]) })),
-  changeNode((node, dice) => ({ ...node, outputs: dice.chance(0.5) ? [...node.outputs, `${node.outputs[0]}_more`] : node.outputs.slice(1) })),
+  changeNode((node, dice) => ({
+    ...node,
+    outputs: dice.chance(0.5) ? [...node.outputs, `${node.outputs[0]}_more`] : node.outputs.slice(1),
+  })),
   changeNode((node, dice, parts) => ({ ...node, outputs: [dice.pick(parts.nodes).outputs[0] ?? ""] })),
   (parts, dice) => ({ ...parts, nodes: dice.shuffled(parts.nodes) }),
   (parts, dice) => ({ ...parts, opsets: new Map([...parts.opsets!, ["", dice.pick([1, 7, 9, 11, 13, 18, 21, 99])]]) }),
@@ -105,13 +113,23 @@ const DAMAGES: readonly Damage[] = [
     ...parts,
     inputs: parts.inputs.map((info) => ({
       ...info,
-      shape: dice.chance(0.3) ? null : (info.shape ?? []).map((size) => (dice.chance(0.3) ? dice.pick([0, 1, 2 ** 40, "batch", null]) : size)),
+      shape: dice.chance(0.3)
+        ? null
+        : (info.shape ?? []).map((size) => (dice.chance(0.3) ? dice.pick([0, 1, 2 ** 40, "batch", null]) : size)),
     })),
   }),
-  (parts, dice) => ({ ...parts, inputs: parts.inputs.map((info) => (dice.chance(0.5) ? { ...info, type: dice.pick(["float64", "float16", "int64", "string", null]) } : info)) }),
+  (parts, dice) => ({
+    ...parts,
+    inputs: parts.inputs.map((info) =>
+      dice.chance(0.5) ? { ...info, type: dice.pick(["float64", "float16", "int64", "string", null]) } : info,
+    ),
+  }),
   (parts, dice) => ({ ...parts, outputs: parts.outputs.map((info) => ({ ...info, shape: dice.pick([null, [], [7, 7], ["x", null]]) })) }),
   (parts, dice) => {
     const names = parts.nodes.flatMap(({ outputs }) => outputs);
-    return { ...parts, outputs: [...parts.outputs, { name: dice.pick([...names, ...parts.inputs.map(({ name }) => name)]), type: null, shape: null }] };
+    return {
+      ...parts,
+      outputs: [...parts.outputs, { name: dice.pick([...names, ...parts.inputs.map(({ name }) => name)]), type: null, shape: null }],
+    };
   },
 ];

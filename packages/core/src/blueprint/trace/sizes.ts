@@ -30,7 +30,11 @@ interface Probe {
 const FAMILIES: readonly { readonly byPlace: boolean; readonly probes: readonly Probe[] }[] = [
   { byPlace: false, probes: PROBES },
   { byPlace: true, probes: PROBES },
-  ...[[64, 96, 160], [512, 1024, 1536], [16384, 24576, 40960]].map((sizes) => ({
+  ...[
+    [64, 96, 160],
+    [512, 1024, 1536],
+    [16384, 24576, 40960],
+  ].map((sizes) => ({
     byPlace: true,
     probes: PROBES.map(({ batch }, run) => ({ batch, other: [sizes[run] as number] })),
   })),

@@ -15,7 +15,9 @@ export class Space {
   /** Spaces whose index may select the map that acts on this one; only candidates (see `within` of `Laws`). */
   readonly outer: Space[] = [];
 
+  /** @throws RangeError unless the size is a count: graphs compute sizes from numbers of strangers */
   constructor(size: number) {
+    if (!Number.isSafeInteger(size) || size < 0) throw new RangeError(`an axis of ${size} coordinates`);
     this.size = size;
   }
 
@@ -237,7 +239,7 @@ export type Form =
   | { readonly kind: "sum"; readonly parts: readonly Space[] };
 
 /** Parts of one axis that are followed (CWE-770): each costs time and memory wherever the axis occurs. */
-const MAXIMUM_TERMS = 512;
+const MAXIMUM_TERMS = 256;
 const TOO_MANY = `the axis is put together of more than ${MAXIMUM_TERMS} parts`;
 const INCOMPATIBLE = "the graph takes this axis apart in two ways that do not fit together";
 

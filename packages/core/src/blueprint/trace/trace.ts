@@ -10,7 +10,7 @@ import type { OnnxModel, OnnxNode, OnnxTensor, OnnxValueInfo } from "../../check
 import { capturedNames, checkGraph, neededNames } from "../../checkpoint/onnx-graph.ts";
 import { UnseenError } from "../../errors.ts";
 import type { InputKind } from "../interface.ts";
-import { flattenBranches } from "./branches.ts";
+import { flattenGraph } from "./flatten.ts";
 import { evaluate, knownFromTensor, type Known } from "./known.ts";
 import { Laws, type AxisPlace, type Groups } from "./laws.ts";
 import { findNorms } from "./norm-patterns.ts";
@@ -63,6 +63,11 @@ export interface TraceNote {
 const KNOWN_PARAMETER_ELEMENTS = 1024;
 /** Of the operators that may read ids, those that need no change of the graph. */
 const MOVES_IDS = new Set("Identity Reshape Flatten Squeeze Unsqueeze Transpose Slice Split Gather Expand Cast Shape Size".split(" "));
+/** Operators that take nothing but sizes behind their first input. */
+const SETTINGS = new Set(["Resize", "Upsample"]);
+const MOVES_SETTINGS = new Set(["Cast", "Concat", "Identity", "Squeeze", "Unsqueeze"]);
+/** Nodes between a setting and its operator (CWE-674). */
+const SETTING_DEPTH = 8;
 const FLOATS = new Set(["float32", "float16", "bfloat16", "float64"]);
 const QUANTISED = new Set(["int8", "uint8", "int16", "uint16", "int32"]);
 /** Of the label that a client's token cipher uses. */
@@ -81,9 +86,9 @@ export function kindOfInput(info: OnnxValueInfo): InputKind {
 /** Reads a graph. Throws what `checkGraph` throws for graphs that are none. */
 export function traceGraph(model: OnnxModel, options: TraceOptions): Trace {
   const { graph } = model;
-  const { nodes, holders, constants } = flattenBranches(checkGraph(graph));
-  // Nodes of branches come behind all others: no change can be made to them.
-  const fileIndex = new Map([...graph.nodes, ...holders.keys()].map((node, index) => [node, index]));
+  const { nodes, inner, constants } = flattenGraph(model);
+  // Nodes of branches and functions come behind all others: no change can be made to them.
+  const fileIndex = new Map([...graph.nodes, ...inner].map((node, index) => [node, index]));
   const opset = model.opsets.get("") ?? model.opsets.get("ai.onnx") ?? 1;
   const values = new Map<string, Value>();
   const parameters = new Map<string, OnnxTensor>();
@@ -93,13 +98,24 @@ export function traceGraph(model: OnnxModel, options: TraceOptions): Trace {
     ({ name }) => name,
   );
 
+  /** Whether an operator takes its settings from a value, and nothing else reads it. */
+  const isSetting = (name: string, depth = 0): boolean =>
+    depth < SETTING_DEPTH &&
+    consumersOf.has(name) &&
+    consumersOf
+      .get(name)!
+      .every(({ node }) =>
+        SETTINGS.has(node.operator)
+          ? node.inputs.indexOf(name) > 0
+          : MOVES_SETTINGS.has(node.operator) && isSetting(node.outputs[0] as string, depth + 1),
+      );
   const addConstant = (name: string, tensor: OnnxTensor, isStored = true): void => {
     const elements = tensor.shape.reduce((product, size) => product * size, 1);
     const quantised =
       QUANTISED.has(tensor.type) &&
       (consumersOf.get(name) ?? []).every(({ node }) => readsIntegers(node.operator, tensor.type)) &&
       consumersOf.has(name);
-    const isParameter = isStored && elements > 1 && (FLOATS.has(tensor.type) || quantised);
+    const isParameter = isStored && elements > 1 && !isSetting(name) && (FLOATS.has(tensor.type) || quantised);
     if (!isParameter) return void values.set(name, constantValue(name, tensor.shape, knownFromTensor(tensor)));
     parameters.set(name, tensor);
     const known = elements <= KNOWN_PARAMETER_ELEMENTS ? knownFromTensor(tensor) : null;
@@ -151,19 +167,20 @@ export function traceGraph(model: OnnxModel, options: TraceOptions): Trace {
     if (isConstant(node)) {
       const tensor = node.attributes.get("value");
       if (tensor?.kind === "tensor") {
-        addConstant(node.outputs[0] as string, tensor.value, !holders.has(node));
+        addConstant(node.outputs[0] as string, tensor.value, !inner.has(node));
         continue;
       }
     }
     const step = new Step(node, index, opset, inputs);
     steps.push(step);
-    const known = holders.has(node) ? attempt(() => knownResults(step)) : knownResults(step);
+    const known = inner.has(node) ? attempt(() => knownResults(step)) : knownResults(step);
     if (known) {
       node.outputs.forEach((name, i) => name !== "" && known[i] && values.set(name, constantValue(name, known[i].shape, known[i])));
       continue;
     }
     for (const value of inputs)
-      if (value?.ids && (!readsIds(node.domain, node.operator) || (holders.has(node) && !MOVES_IDS.has(node.operator)))) value.ids.expose(`${node.operator} computes with the ids`);
+      if (value?.ids && (!readsIds(node.domain, node.operator) || (inner.has(node) && !MOVES_IDS.has(node.operator))))
+        value.ids.expose(`${node.operator} computes with the ids`);
     const operator = operatorOf(node.domain, node.operator);
     try {
       if (!operator) throw new Opaque("the operator is not known");

@@ -3,7 +3,7 @@
  * @module
  */
 import type { AxisPlace, Laws } from "../laws.ts";
-import { Opaque, type Operator, type Step } from "../operator.ts";
+import { Opaque, restrictAll, type Operator, type Step } from "../operator.ts";
 import { Space, unifySums } from "../space.ts";
 import type { Value } from "../value.ts";
 
@@ -111,7 +111,76 @@ const multiHead: Operator = {
   },
 };
 
+/** ONNX's own: (batch, heads, sequence, dimension) each, groups of query heads sharing keys and values; or the heads in the last axis. */
+const standard: Operator = {
+  align(step) {
+    const [query, key, value] = headsOf(step);
+    if (step.inputs.slice(4).some((extra) => extra)) throw new Opaque("a past");
+    const [q, k, v] = [query, key, value].map((parts) => parts as [Space, Space, Space, Space]) as [Four, Four, Four];
+    for (const other of [k, v]) q[0].unify(other[0]);
+    const groups = q[1].divide(k[1].size);
+    if (!groups) throw new Opaque("heads that do not fit the groups");
+    groups[0].unify(k[1]);
+    k[1].unify(v[1]);
+    q[3].unify(k[3]);
+    step.freeze([q[2], k[2], v[2]], "positions");
+    const mask = step.optional(3);
+    if (mask) {
+      const scores = [q[0], q[1], q[2], k[2]];
+      mask.axes.toReversed().forEach((space, i) => space.size > 1 && space.unify(scores.at(-1 - i) as Space));
+    }
+    if (step.inputs[0]!.axes!.length === 4) step.give(0, [q[0], q[1], q[2], v[3]]);
+    else step.give(0, [q[0], q[2], Space.product([q[1], v[3]])]);
+    for (const [i, own] of [k, v].entries()) step.give(1 + i, own);
+    step.give(3, [q[0], q[1], q[2], k[2]]);
+  },
+  law(step, laws) {
+    const spaces = headsOf(step);
+    const views = spaces.map((axes, i) => axes.map((space, axis): AxisPlace => ({ value: `${step.index}#${i}`, axis, space })));
+    spaces.forEach((_, i) => laws.relateAll(step.input(i).places, inOrder(step, views[i]!)));
+    const [q, k, v] = views as [AxisPlace[], AxisPlace[], AxisPlace[]];
+    const output = step.output();
+    const result = (output.axes!.length === 4 ? [q[0], q[1], q[2], v[3]] : [q[0], q[2], q[1], v[3]]).map((place, axis): AxisPlace => ({
+      value: `${step.index}#result`,
+      axis,
+      space: place!.space,
+    }));
+    laws.relateAll(output.places, result);
+    laws.relate(result[3]!, v[3]!);
+    laws.relate(q[3]!, k[3]!, true);
+    laws.confine([q[3]!, k[3]!], [q[0]!, q[1]!, k[1]!]);
+    for (const [batch, heads] of [q, k, v]) for (const place of [batch!, heads!]) laws.restrict(place, "pointwise");
+    for (const place of result.slice(0, 3)) laws.restrict(place, "pointwise");
+    const mask = step.optional(3);
+    if (mask) restrictAll(laws, mask, "pointwise");
+    for (const i of [1, 2, 3]) {
+      const extra = step.maybeOutput(i);
+      if (extra) for (const value of [extra, ...(i < 3 ? [step.input(i)] : [])]) restrictAll(laws, value, "pointwise");
+    }
+  },
+};
+
+type Four = [Space, Space, Space, Space];
+
+/** Queries, keys and values as [batch, heads, sequence, dimension]. */
+function headsOf(step: Step): Four[] {
+  return [0, 1, 2].map((i): Four => {
+    const { axes } = step.input(i);
+    if (axes.length === 4) return axes as Four;
+    const heads = step.int(i === 0 ? "q_num_heads" : "kv_num_heads");
+    const halves = heads === undefined ? null : axes[2]?.divide(heads);
+    if (axes.length !== 3 || !halves) throw new Opaque("heads that do not fit the width");
+    return [axes[0] as Space, halves[0], axes[1] as Space, halves[1]];
+  });
+}
+
+/** Four axes in the order of an operand. */
+function inOrder(step: Step, [batch, heads, sequence, dimension]: readonly AxisPlace[]): AxisPlace[] {
+  return step.input(0).axes.length === 4 ? [batch!, heads!, sequence!, dimension!] : [batch!, sequence!, heads!, dimension!];
+}
+
 export const attentions: Readonly<Record<string, Operator>> = {
+  Attention: standard,
   "com.microsoft:Attention": attention,
   "com.microsoft:MultiHeadAttention": multiHead,
 };

@@ -11,6 +11,7 @@ import { convolutions } from "./convolution.ts";
 import { addLaw, alignBroadcast, elementwise } from "./elementwise.ts";
 import { layout } from "./layout.ts";
 import { reductions } from "./reduction.ts";
+import { Value } from "../value.ts";
 
 /** A node seen as another operator's: that takes these inputs, in this order. */
 function viewed(step: Step, order: readonly number[]): Step {
@@ -34,12 +35,12 @@ interface Combined {
   /** Something that is added to the result. */
   readonly added?: number;
   /** What happens to each number of the result. */
-  readonly then?: (step: Step) => Strictness | null;
+  readonly activation?: (step: Step) => Strictness | null;
   /** Whole numbers, which can only change places. */
   readonly isInteger?: boolean;
 }
 
-const combined = ({ inner, order, scales = [], added, then, isInteger = false }: Combined): Operator => {
+const combined = ({ inner, order, scales = [], added, activation, isInteger = false }: Combined): Operator => {
   const orderOf = (step: Step): readonly number[] => (typeof order === "function" ? order(step) : order);
   return {
     align(step) {
@@ -57,7 +58,7 @@ const combined = ({ inner, order, scales = [], added, then, isInteger = false }:
       }
       const extra = added === undefined ? null : step.optional(added);
       if (!extra) return;
-      const sum = alignBroadcast([{ ...extra, axes, uniform: null } as typeof extra, extra]);
+      const sum = alignBroadcast([new Value("", axes) as typeof extra, extra]);
       if (sum.some((space, axis) => space.size !== axes[axis]?.size)) throw new Opaque("the sum has another shape");
     },
     law(step, laws) {
@@ -65,7 +66,7 @@ const combined = ({ inner, order, scales = [], added, then, isInteger = false }:
       const output = step.output();
       const extra = added === undefined ? null : step.optional(added);
       if (extra) addLaw(laws, output, [extra]);
-      const strictness = then?.(step) ?? null;
+      const strictness = activation?.(step) ?? null;
       if (strictness) restrictAll(laws, output, strictness);
       if (!isInteger) return;
       for (const value of [...step.all, ...step.results.flatMap((result) => result?.value ?? [])]) restrictAll(laws, value, "pointwise");
@@ -74,7 +75,7 @@ const combined = ({ inner, order, scales = [], added, then, isInteger = false }:
 };
 
 /** The activation that an optimiser put behind a product. */
-function activation(step: Step): Strictness | null {
+function activationOf(step: Step): Strictness | null {
   const name = step.text("activation");
   if (name === "") return null;
   return name === "Relu" || name === "LeakyRelu" ? "positive" : "pointwise";
@@ -120,13 +121,14 @@ const blockProduct: Operator = {
     const [data, weight, scales] = [step.input(0), step.input(1), step.input(2)];
     const [count, blocks] = weight.axes;
     const width = data.axes.at(-1);
-    if (!count || !blocks || !width || width.size !== step.int("K") || count.size !== step.int("N")) throw new Opaque("operands of unlike sizes");
+    if (!count || !blocks || !width || width.size !== step.int("K") || count.size !== step.int("N"))
+      throw new Opaque("operands of unlike sizes");
     if (step.inputs.slice(4, 5).some((each) => each)) throw new Opaque("rows in another order");
-    if (width.size % blocks.size !== 0) throw new Opaque("a last block that is not full");
-    const halves = width.divide(blocks.size);
-    if (!halves) throw new Opaque("blocks that do not fit the width");
-    halves[0].unify(blocks);
-    step.freeze([halves[1], ...weight.axes.slice(2)], "places in a block");
+    const isFull = width.size === blocks.size * step.int("block_size", 0);
+    const halves = isFull ? width.divide(blocks.size) : null;
+    if (halves) halves[0].unify(blocks);
+    else step.freeze([width, blocks], isFull ? "blocks that do not fit the width" : "a last block that is not full");
+    step.freeze([...(halves?.slice(1) ?? []), ...weight.axes.slice(2)], "places in a block");
     unifyBlocks(scales.axes, count, blocks);
     const zeros = step.optional(3);
     if (zeros) {
@@ -162,8 +164,8 @@ function everyThird(step: Step): readonly number[] {
 
 export const combinations: Readonly<Record<string, Operator>> = {
   "com.microsoft:FusedMatMul": fusedMatMul,
-  "com.microsoft:FusedGemm": combined({ inner: Gemm, order: [0, 1, 2], then: activation }),
-  "com.microsoft:FusedConv": combined({ inner: Conv, order: [0, 1, 2], added: 3, then: activation }),
+  "com.microsoft:FusedGemm": combined({ inner: Gemm, order: [0, 1, 2], activation: activationOf }),
+  "com.microsoft:FusedConv": combined({ inner: Conv, order: [0, 1, 2], added: 3, activation: activationOf }),
   "com.microsoft:MatMulNBits": blockProduct,
   DynamicQuantizeLinear: dynamicQuantise,
   MatMulInteger: integers({ inner: MatMul, order: [0, 1], scales: [rows(2, 0), columns(3, 1)] }),

@@ -44,7 +44,7 @@ export function operatorOf(domain: string, name: string): Operator | null {
 
 /** Whether an operator may be given token ids. */
 export function readsIds(domain: string, name: string): boolean {
-  return (domain === "" || domain === "ai.onnx") && READS_IDS.has(name);
+  return domain === "com.microsoft" ? name === "EmbedLayerNormalization" : (domain === "" || domain === "ai.onnx") && READS_IDS.has(name);
 }
 
 /** Of the operators that take whole numbers, those that take them as data; the others that may stand before them move them. */

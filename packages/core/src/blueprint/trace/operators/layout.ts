@@ -211,7 +211,8 @@ function cutAt(space: Space, places: readonly number[]): Space[] | null {
 function splitSizes(step: Step, size: number): readonly number[] {
   const given = step.wholeNumbers("split", 1);
   if (given) return given;
-  const count = step.int("num_outputs") ?? step.node.outputs.length;
+  const count = step.node.outputs.length;
+  if (step.int("num_outputs", count) !== count) throw new Opaque("num_outputs is not the number of its outputs");
   const each = Math.ceil(size / count);
   return Array.from({ length: count }, (_, i) => Math.min(each, size - i * each));
 }
@@ -478,6 +479,9 @@ function repeatLaw(laws: Laws, input: Value, output: Value): void {
   });
 }
 
+/** Copies of an axis that are followed (CWE-770). */
+const MAXIMUM_REPEATS = 256;
+
 const tile: Operator = {
   align(step) {
     const input = step.input(0);
@@ -487,7 +491,11 @@ const tile: Operator = {
       0,
       input.axes.map((space, axis) => {
         const times = repeats[axis] as number;
-        return times === 1 ? space : space.size === 1 ? Space.leaf(times) : Space.sum(Array.from({ length: times }, () => space));
+        if (times === 1) return space;
+        if (space.size === 1) return Space.leaf(times);
+        if (times <= MAXIMUM_REPEATS && times >= 0) return Space.sum(Array.from({ length: times }, () => space));
+        step.freeze([space], "repeats too often to be followed");
+        return Space.frozen(space.size * times, "Tile: repeats too often to be followed");
       }),
     );
   },
@@ -496,7 +504,7 @@ const tile: Operator = {
     output.places.forEach((place, axis) => {
       const from = input.axis(axis);
       if (from.space.size === 1 && place.space.size > 1) laws.restrict(place, "pointwise");
-      else
+      else if (from.space.frozen === null)
         laws.relateAll(
           Array.from({ length: place.space.size / from.space.size }, () => from),
           [place],

@@ -101,6 +101,43 @@ function sumOf(step: Step, output: Value): Value {
   return Object.assign(Object.create(Object.getPrototypeOf(output) as object) as Value, output, { name: `${step.index}#sum` });
 }
 
+/** Rows of three tables, looked up by ids, segments and places, summed and normalised: (ids, segments, words, places, segment table, gain, offset). */
+const embeddingNorm: Operator = {
+  align(step) {
+    const [ids, words, places, gain, offset] = [step.input(0), step.input(2), step.input(3), step.input(5), step.input(6)];
+    const [batch, sequence] = ids.axes;
+    const [vocabulary, width] = words.axes;
+    if (!batch || !sequence || !vocabulary || !width) throw new Opaque("operands of unlike rank");
+    if (ids.ids) ids.ids.index(vocabulary);
+    else step.freeze([vocabulary], "rows picked by data");
+    for (const i of [1, 8]) step.inputs[i]?.ids?.expose("EmbedLayerNormalization takes them as segments or places");
+    for (const table of [places, step.optional(4)]) {
+      if (!table) continue;
+      step.freeze([table.axes[0] as Space], "rows picked by data");
+      width.unify(table.axes[1] as Space);
+    }
+    for (const vector of [gain, offset]) width.unify(vector.axes[0] as Space);
+    step.freeze([sequence], "positions");
+    step.give(0, [batch, sequence, width]);
+    step.give(1, [batch]);
+    step.give(2, [batch, sequence, width]);
+  },
+  law(step, laws) {
+    const output = step.output();
+    const sum = step.maybeOutput(2) ?? sumOf(step, output);
+    laws.restrict(step.input(2).axis(0), "pointwise");
+    for (const i of [2, 3, 4]) {
+      const table = step.optional(i);
+      if (table) laws.relate(sum.axis(2), table.axis(1));
+    }
+    laws.restrict(sum.axis(2), "centred-norm");
+    gainLaw(laws, output, sum, step.input(5), step.input(6), 2);
+    laws.relate(sum.axis(0), step.input(0).axis(0));
+    const mask = step.maybeOutput(1);
+    if (mask) restrictAll(laws, mask, "pointwise");
+  },
+};
+
 const instanceNorm: Operator = {
   align(step) {
     const input = step.input(0);
@@ -240,6 +277,7 @@ export const normalisations: Readonly<Record<string, Operator>> = {
   SimplifiedLayerNormalization: layerNorm("norm"),
   "com.microsoft:SimplifiedLayerNormalization": layerNorm("norm"),
   RMSNormalization: layerNorm("norm"),
+  "com.microsoft:EmbedLayerNormalization": embeddingNorm,
   "com.microsoft:SkipLayerNormalization": skipLayerNorm(true),
   "com.microsoft:SkipSimplifiedLayerNormalization": skipLayerNorm(false),
   InstanceNormalization: instanceNorm,

@@ -11,7 +11,10 @@ const BY_DATA = "picks elements by data";
 const shaped = (shapeOf: (step: Step) => readonly (readonly number[])[]): Operator => ({
   align(step) {
     const shapes = shapeOf(step);
-    for (const value of step.all) step.freeze(value.axes, BY_DATA);
+    step.inputs.forEach((value, i) => {
+      step.seen.add(i);
+      step.freeze(value?.axes ?? [], BY_DATA);
+    });
     shapes.forEach((shape, i) =>
       step.give(
         i,
@@ -33,6 +36,22 @@ export const selection: Readonly<Record<string, Operator>> = {
   MeanVarianceNormalization: like(0),
   EyeLike: like(0),
   ReverseSequence: like(0),
+  RotaryEmbedding: like(0),
+  "com.microsoft:RotaryEmbedding": like(0),
+  "com.microsoft:GroupQueryAttention": shaped((step) => {
+    const query = step.input(0).shape;
+    const [batch = 1, length = 1, width = 1] = query;
+    const heads = step.int("kv_num_heads", 1);
+    const queries = step.int("num_heads", 1);
+    const isPacked = !step.inputs[1];
+    const each = width / (isPacked ? queries + 2 * heads : queries);
+    const past = step.inputs[3]?.axes?.[2]?.size ?? 0;
+    const present = [batch, heads, past + length, each];
+    return [[batch, length, queries * each], present, present];
+  }),
+  RandomNormalLike: like(0),
+  RandomUniformLike: like(0),
+  Bernoulli: like(0),
   GatherND: shaped((step) => {
     const [data, indices] = [step.input(0).shape, step.input(1).shape];
     if (step.int("batch_dims", 0) !== 0) throw new Opaque("batch dimensions");
