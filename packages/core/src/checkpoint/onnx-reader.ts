@@ -10,7 +10,7 @@ import { hintFor } from "./open-file.ts";
 import { readTensor, type TensorContext } from "./onnx-tensor.ts";
 import { MAXIMUM_TEXT_BYTES, duplicate, readEntries, readName, readText } from "./onnx-text.ts";
 import { elementType } from "./onnx-types.ts";
-import type { OnnxAttribute, OnnxGraph, OnnxModel, OnnxNode, OnnxTensor, OnnxValueInfo } from "./onnx.ts";
+import type { OnnxAttribute, OnnxFunction, OnnxGraph, OnnxModel, OnnxNode, OnnxTensor, OnnxValueInfo } from "./onnx.ts";
 import { FieldBudget, Message, Slice, Wire, clamp, eachVarint, fixedRange, type ByteSource, type Field } from "./protobuf.ts";
 
 /** Graphs inside graphs (CWE-674). */

@@ -4,7 +4,7 @@
  * @module
  */
 import { checkGraph } from "../../checkpoint/onnx-graph.ts";
-import type { OnnxFunction, OnnxGraph, OnnxModel, OnnxNode, OnnxTensor } from "../../checkpoint/onnx.ts";
+import type { OnnxFunction, OnnxGraph, OnnxModel, OnnxNode, OnnxTensor, OnnxValueInfo } from "../../checkpoint/onnx.ts";
 
 /** The nodes of a model's graph, laid open. */
 export interface FlatGraph {
@@ -19,7 +19,9 @@ export interface FlatGraph {
 /** Functions that call functions (CWE-674). */
 const CALL_DEPTH = 16;
 /** Nodes that calls may become: a function that calls another twice, which does the same, doubles at each step (CWE-409). */
-const FLAT_NODES = 1_000_000;
+const FLAT_NODES = 100_000;
+/** Domains of operators that runtimes bring. */
+const RUNTIME_DOMAINS = new Set(["", "com.microsoft"]);
 /** Between a node's result and a name inside it. No name of a file holds it. */
 const INSIDE = "\u0000";
 
@@ -27,7 +29,7 @@ const INSIDE = "\u0000";
 export function flattenGraph({ graph, functions, opsets }: Pick<OnnxModel, "graph" | "functions" | "opsets">): FlatGraph {
   const inner = new Set<OnnxNode>();
   const constants = new Map<string, OnnxTensor>();
-  const called = new Map(functions.filter((each) => isOfSameOpset(each, opsets)).map((each) => [`${each.domain}:${each.name}`, each]));
+  const called = new Map(functions.filter((each) => isCallable(each, opsets)).map((each) => [`${each.domain}:${each.name}`, each]));
   const flatten = (node: OnnxNode, depth: number): OnnxNode[] => {
     const body = called.get(`${node.domain}:${node.operator}`);
     const parts = inner.size > FLAT_NODES ? null : body ? (depth < CALL_DEPTH ? openCall(node, body) : null) : openBranches(node);
@@ -39,8 +41,12 @@ export function flattenGraph({ graph, functions, opsets }: Pick<OnnxModel, "grap
   return { nodes: checkGraph(graph).flatMap((node) => flatten(node, 0)), inner, constants };
 }
 
-function isOfSameOpset(body: OnnxFunction, opsets: ReadonlyMap<string, number>): boolean {
-  return [...body.opsets].every(([domain, version]) => opsets.get(domain) === undefined || opsets.get(domain) === version);
+/** Functions of other versions would mean other operators; those of domains that runtimes know may mean either. */
+function isCallable(body: OnnxFunction, opsets: ReadonlyMap<string, number>): boolean {
+  return (
+    !RUNTIME_DOMAINS.has(body.domain) &&
+    [...body.opsets].every(([domain, version]) => opsets.get(domain) === undefined || opsets.get(domain) === version)
+  );
 }
 
 /** What takes the place of a node. */
@@ -80,7 +86,16 @@ function openCall(node: OnnxNode, body: OnnxFunction): Opened | null {
   const given = new Map(body.inputs.map((name, i) => [name, node.inputs[i] ?? ""]));
   const own = new Set(body.nodes.flatMap(({ outputs }) => outputs));
   const rename = renaming(node, "", own, given);
-  const nodes = renamed(body.nodes, rename, (name) => node.attributes.get(name) ?? body.defaults.get(name) ?? null);
+  const infos = (names: readonly string[]): OnnxValueInfo[] => names.map((name) => ({ name, type: null, shape: null }));
+  const sorted = checkGraph({
+    name: body.name,
+    nodes: body.nodes,
+    initializers: new Map(),
+    inputs: infos(body.inputs),
+    outputs: infos(body.outputs),
+    values: new Map(),
+  });
+  const nodes = renamed(sorted, rename, (name) => node.attributes.get(name) ?? body.defaults.get(name) ?? null);
   if (!nodes || body.outputs.length < node.outputs.length) return null;
   return {
     nodes,

@@ -206,6 +206,15 @@ export class GraphBuilder {
     return this.#other(type, shape, values);
   }
 
+  /** Small whole numbers, evenly drawn. */
+  bytes(type: "int8" | "uint8", shape: readonly number[], low: number, high: number): Drawn {
+    return this.#other(
+      type,
+      shape,
+      Array.from({ length: elements(shape) }, () => this.dice.between(low, high)),
+    );
+  }
+
   bools(values: readonly boolean[], shape: readonly number[]): Drawn {
     return this.#other("bool", shape, values.map(Number));
   }

@@ -12,6 +12,10 @@ export function dense(b: GraphBuilder, value: Drawn, to: number, hasBias = b.dic
   const from = value.shape.at(-1) as number;
   const shape = value.shape.with(-1, to);
   if (rank === 2 && dice.chance(0.4)) return gemm(b, value, to);
+  if (rank === 2 && dice.chance(0.1)) {
+    const attributes = { transB: 1, activation: dice.pick(["Relu", "Tanh", "Sigmoid"]) };
+    return b.node("FusedGemm", [value, b.weight([to, from], from), b.weight([to], 4)], shape, attributes, MICROSOFT);
+  }
   const product =
     b.opset >= 12 && rank === 3 && dice.chance(0.1)
       ? b.node("Einsum", [value, b.weight([to, from], from)], shape, { equation: "bsi,oi->bso" })
@@ -293,6 +297,14 @@ export function convolution(b: GraphBuilder, value: Drawn, to: number, groups = 
   const bias = dice.chance(0.6) ? b.weight([to], 4) : null;
   const shape = [batch, to, ...pixels.map((size) => Math.ceil(size / stride))];
   const same = stride === 1 && dice.chance(0.2);
+  if (groups === 1 && pixels.length === 2 && dice.chance(0.1)) {
+    const attributes = { pads: [...pixels, ...pixels].map(() => reach), strides: pixels.map(() => stride), kernel_shape: each };
+    const added = dice.chance(0.4)
+      ? b.node("Conv", [value, b.weight([to, from, 1, 1], from)], shape, { strides: pixels.map(() => stride) })
+      : null;
+    const name = dice.pick(["Relu", "Sigmoid", "Tanh"]);
+    return b.node("FusedConv", [value, weight, bias, added], shape, { ...attributes, activation: name }, MICROSOFT);
+  }
   return b.node("Conv", [value, weight, bias], shape, {
     ...(same ? { auto_pad: "SAME_UPPER" } : { pads: [...pixels, ...pixels].map(() => reach) }),
     ...(stride > 1 ? { strides: pixels.map(() => stride) } : {}),
@@ -485,4 +497,32 @@ export function pooled(b: GraphBuilder, value: Drawn): Drawn {
       return b.squeeze(first, [1]);
     }
   }
+}
+
+/** A recurrent layer over (batch, sequence, width), in one direction or both. */
+export function recurrent(b: GraphBuilder, value: Drawn): Drawn {
+  const { dice } = b;
+  const [batch, sequence, width] = value.shape as [Dimension, Dimension, number];
+  const [name, gates] = dice.pick([
+    ["GRU", 3],
+    ["LSTM", 4],
+    ["RNN", 1],
+  ] as const);
+  const inner = dice.pick([2, 4]);
+  const both = dice.chance(0.4);
+  const count = both ? 2 : 1;
+  const turned = b.transpose(value, [1, 0, 2]);
+  const inputs = [
+    turned,
+    b.gaussian([count, gates * inner, width], 0.4),
+    b.gaussian([count, gates * inner, inner], 0.4),
+    dice.chance(0.7) ? b.gaussian([count, 2 * gates * inner], 0.3) : null,
+  ];
+  const attributes = { hidden_size: inner, ...(both ? { direction: "bidirectional" } : dice.chance(0.3) ? { direction: "reverse" } : {}) };
+  const last = [count, batch, inner];
+  const results = b.nodes(name, inputs, [[sequence, count, batch, inner], last, ...(name === "LSTM" ? [last] : [])], attributes);
+  const all = results[0] as Drawn;
+  if (dice.chance(0.3)) return b.reshape(b.transpose(results[1] as Drawn, [1, 0, 2]), [batch, 1, count * inner]);
+  if (!both) return b.transpose(b.squeeze(all, [1]), [1, 0, 2]);
+  return b.reshape(b.transpose(all, [2, 0, 1, 3]), [batch, sequence, 2 * inner]);
 }

@@ -4,6 +4,7 @@
  */
 import { Dice, GraphBuilder, MICROSOFT, elements, type Dimension, type Drawn } from "./graph-builder.fixture.ts";
 import {
+  recurrent,
   activation,
   attention,
   convolution,
@@ -16,6 +17,7 @@ import {
   tokensOfImage,
   type AttentionPlan,
 } from "./random-blocks.fixture.ts";
+import { quantised } from "./random-quantised.fixture.ts";
 import { LINEAR_RULES, RULES, SHAPE_KEEPING, numericAxes, type Rule } from "./random-rules.fixture.ts";
 
 /** A graph that was drawn. */
@@ -27,7 +29,7 @@ export interface RandomGraph {
   readonly open: readonly string[];
 }
 
-export type GraphKind = "mlp" | "cnn" | "tokens" | "sequence" | "mixture" | "linear";
+export type GraphKind = "mlp" | "cnn" | "tokens" | "sequence" | "mixture" | "linear" | "quantised";
 
 const KINDS: Readonly<Record<GraphKind, (b: GraphBuilder) => void>> = {
   mlp: perceptron,
@@ -36,6 +38,11 @@ const KINDS: Readonly<Record<GraphKind, (b: GraphBuilder) => void>> = {
   sequence: sequenceTransformer,
   mixture: (b) => mixture(b, RULES),
   linear: (b) => mixture(b, LINEAR_RULES),
+  quantised: (b) => {
+    const value = quantised(b);
+    const rows = value.shape.length === 2 ? value : b.node("Flatten", [value], [value.shape[0]!, elements(value.shape.slice(1))]);
+    finish(b, dense(b, b.node("Relu", [dense(b, rows, 8)], rows.shape.with(1, 8)), 5), [value]);
+  },
 };
 
 /** The graph of a seed. */
@@ -229,11 +236,13 @@ function tokenTransformer(b: GraphBuilder): void {
   let mask: Drawn | null = null;
   const cast = (truth: Drawn): Drawn => b.node("Cast", [truth], truth.shape, { to: 1 });
   const spread = (each: Drawn): Drawn => b.node("Mul", [b.unsqueeze(each, [1, 2]), b.scalar(-1e4)], [batch, 1, 1, sequence]);
-  if (dice.chance(0.4)) {
+  const isMasked = dice.chance(0.4);
+  const isCompared = !isMasked && dice.chance(0.4);
+  if (isMasked) {
     const given = b.input("attention_mask", [batch, sequence], { kind: "mask", type });
     if (type === "int32") mask = given;
     bias = spread(b.node("Sub", [b.scalar(1), cast(given)], given.shape));
-  } else if (dice.chance(0.4)) {
+  } else if (isCompared) {
     const pad = dice.below(vocabulary + 2);
     const constant = b.ints([pad], dice.pick([[], [1], [1, 1]]), type);
     const isPad = b.node("Equal", dice.chance(0.5) ? [ids, constant] : [constant, ids], [batch, sequence]);
@@ -272,13 +281,7 @@ function sequenceTransformer(b: GraphBuilder): void {
   const pool = [value];
   value = layers(b, value, null, null, pool);
   if (dice.chance(0.3)) {
-    const width = value.shape[2] as number;
-    const inner = 4;
-    // A recurrent layer, which the tracer does not know.
-    const turned = b.transpose(value, [1, 0, 2]);
-    const weights = [b.gaussian([1, 3 * inner, width], 0.4), b.gaussian([1, 3 * inner, inner], 0.4)];
-    const [all] = b.nodes("GRU", [turned, ...weights], [[sequence, 1, batch, inner]], { hidden_size: inner });
-    value = b.transpose(b.squeeze(all!, [1]), [1, 0, 2]);
+    value = recurrent(b, value);
     pool.push(value);
   }
   if (dice.chance(0.3)) {
@@ -302,7 +305,7 @@ function mixture(b: GraphBuilder, rules: readonly Rule[]): void {
   if (rank >= 3 && dice.chance(0.3)) shape[1] = "sequence";
   const pool = [b.input("x", shape)];
   if (dice.chance(0.3)) pool.push(b.input("y", shape.with(-1, dice.pick(sizes))));
-  for (const input of [...pool]) if (dice.chance(0.8)) pool.push(behindProducts(b, input));
+  for (const input of pool.slice()) if (dice.chance(0.8)) pool.push(behindProducts(b, input));
   improvise(b, pool, dice.between(3, 12), rules);
   const last = pool.at(-1) as Drawn;
   const end = dice.chance(0.5) && typeof last.shape.at(-1) === "number" ? dense(b, last, 4) : last;

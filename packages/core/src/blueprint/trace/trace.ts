@@ -7,7 +7,7 @@
  * @module
  */
 import type { OnnxModel, OnnxNode, OnnxTensor, OnnxValueInfo } from "../../checkpoint/onnx.ts";
-import { capturedNames, checkGraph, neededNames } from "../../checkpoint/onnx-graph.ts";
+import { capturedNames, neededNames } from "../../checkpoint/onnx-graph.ts";
 import { UnseenError } from "../../errors.ts";
 import type { InputKind } from "../interface.ts";
 import { flattenGraph } from "./flatten.ts";
@@ -173,7 +173,8 @@ export function traceGraph(model: OnnxModel, options: TraceOptions): Trace {
     }
     const step = new Step(node, index, opset, inputs);
     steps.push(step);
-    const known = inner.has(node) ? attempt(() => knownResults(step)) : knownResults(step);
+    const isOwn = model.functions.some(({ domain, name }) => domain === node.domain && name === node.operator);
+    const known = isOwn ? null : inner.has(node) ? attempt(() => knownResults(step)) : knownResults(step);
     if (known) {
       node.outputs.forEach((name, i) => name !== "" && known[i] && values.set(name, constantValue(name, known[i].shape, known[i])));
       continue;
@@ -181,7 +182,8 @@ export function traceGraph(model: OnnxModel, options: TraceOptions): Trace {
     for (const value of inputs)
       if (value?.ids && (!readsIds(node.domain, node.operator) || (inner.has(node) && !MOVES_IDS.has(node.operator))))
         value.ids.expose(`${node.operator} computes with the ids`);
-    const operator = operatorOf(node.domain, node.operator);
+    // What the model calls by a runtime's name may be either.
+    const operator = isOwn ? null : operatorOf(node.domain, node.operator);
     try {
       if (!operator) throw new Opaque("the operator is not known");
       operator.align(step);
