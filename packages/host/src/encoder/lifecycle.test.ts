@@ -32,6 +32,17 @@ const rows = (...seeds: number[]): { tensors: object } => {
   );
   return { tensors: { input: tensor("float32", [seeds.length, SLOW_WIDTH], values) } };
 };
+/** Holds the engine still meanwhile, so that no row is done before a test has looked. */
+async function whileStopped(host: Host, use: () => Promise<void>): Promise<void> {
+  const engine = host.engineProcess!;
+  process.kill(engine, "SIGSTOP");
+  try {
+    await use();
+  } finally {
+    process.kill(engine, "SIGCONT");
+  }
+}
+
 const running = (url: string): Promise<number> => metric(url, "num_requests_running");
 const waiting = (url: string): Promise<number> => metric(url, "num_requests_waiting");
 
@@ -75,32 +86,41 @@ describe("an engine that is killed", () => {
 });
 
 test("a full queue refuses with 429, all rows of a request or none", async () => {
-  await withHost({ batchRows: 1, maximumQueue: 3 }, async ({ url }) => {
-    const first = outputs(url, rows(1));
-    await until(async () => (await running(url)) === 1);
-    const second = outputs(url, rows(2, 3));
-    await until(async () => (await waiting(url)) === 2);
-    const { status, error } = await ask(url, "/classify", rows(4, 5));
-    assert.deepEqual([status, error!.code, error!.type], [429, "OVERLOADED", "rate_limit_error"]);
-    const third = outputs(url, rows(6));
-    assert.deepEqual((await Promise.all([first, second, third])).map(({ length }) => length), [1, 2, 1]); // prettier-ignore
+  await withHost({ batchRows: 1, maximumQueue: 3 }, async (host) => {
+    const { url } = host;
+    const answers: Promise<unknown[]>[] = [];
+    await whileStopped(host, async () => {
+      answers.push(outputs(url, rows(1)));
+      await until(async () => (await running(url)) === 1);
+      answers.push(outputs(url, rows(2, 3)));
+      await until(async () => (await waiting(url)) === 2);
+      const { status, error } = await ask(url, "/classify", rows(4, 5));
+      assert.deepEqual([status, error!.code, error!.type], [429, "OVERLOADED", "rate_limit_error"]);
+      answers.push(outputs(url, rows(6)));
+      await until(async () => (await waiting(url)) === 3);
+    });
+    assert.deepEqual((await Promise.all(answers)).map(({ length }) => length), [1, 2, 1]); // prettier-ignore
     const tooMany = await ask(url, "/classify", rows(1, 2, 3, 4, 5));
     assert.equal(tooMany.error!.code, "REQUEST_TOO_LARGE", "what could never run is not asked to try again");
   });
 });
 
 test("a client that goes away takes its waiting rows along", async () => {
-  await withHost({ batchRows: 1 }, async ({ url }) => {
-    const controller = new AbortController();
-    const gone = assert.rejects(ask(url, "/classify", rows(1, 2, 3, 4, 5, 6, 7, 8), { signal: controller.signal }));
-    await until(async () => (await waiting(url)) > 4);
-    const other = outputs(url, rows(9));
-    await until(async () => (await waiting(url)) > 5);
-    controller.abort();
-    await gone;
-    await until(async () => (await waiting(url)) <= 1, 5);
-    await other;
-    assert.ok((await metric(url, "batch_rows_sum")) < 9, "rows were computed for nobody");
+  await withHost({ batchRows: 1 }, async (host) => {
+    const { url } = host;
+    let other: Promise<unknown[]> | null = null;
+    await whileStopped(host, async () => {
+      const controller = new AbortController();
+      const gone = assert.rejects(ask(url, "/classify", rows(1, 2, 3, 4, 5, 6, 7, 8), { signal: controller.signal }));
+      await until(async () => (await waiting(url)) === 7);
+      other = outputs(url, rows(9));
+      await until(async () => (await waiting(url)) === 8);
+      controller.abort();
+      await gone;
+      await until(async () => (await waiting(url)) === 1);
+    });
+    assert.equal((await other!).length, 1);
+    assert.equal(await metric(url, "batch_rows_sum"), 2, "rows were computed for nobody");
   });
 });
 
