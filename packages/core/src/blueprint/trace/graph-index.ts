@@ -7,6 +7,9 @@ import type { OnnxGraph, OnnxNode } from "../../checkpoint/onnx.ts";
 import { typeOfNumber } from "./known-case.ts";
 import { isFloat, type Known } from "./known-tensor.ts";
 
+/** Casts in a row that are looked through (CWE-400): every node of a pattern walks them anew. Real graphs have 2. */
+const MAXIMUM_CASTS = 16;
+
 /** The content of a value that is known without running the model, or null. */
 export type KnownConstant = (valueName: string) => Known | null;
 
@@ -44,7 +47,7 @@ export class GraphIndex {
       const cast = this.maker(name, "Cast");
       const to = cast?.attributes.get("to");
       const type = to?.kind === "int" ? typeOfNumber(to.value) : null;
-      if (cast === null || type === null || !isFloat(type) || casts.includes(cast)) return { name, casts };
+      if (cast === null || type === null || !isFloat(type) || casts.length === MAXIMUM_CASTS) return { name, casts };
       casts.push(cast);
       name = cast.inputs[0]!;
     }

@@ -519,6 +519,21 @@ test(`an axis that grows over ${NODES} nodes is traced in seconds`, () =>
     b.node("Concat", [value, b.gaussian([3, 5, 2], 1)], value.shape.with(2, (value.shape[2] as number) + 2), { axis: 2 }),
   ));
 
+test("a normalisation that thousands of nodes stand behind is traced in seconds", () => {
+  for (const operator of ["Identity", "Cast"]) {
+    const b = new GraphBuilder(new Dice(1), 17);
+    const input = b.input("x", [3, 5, 8]);
+    const stream = b.node("MatMul", [input, b.gaussian([8, 8], 1)], input.shape);
+    let value = b.node("LayerNormalization", [stream, b.positive([8]), b.gaussian([8], 1)], input.shape);
+    for (let i = 0; i < NODES / 2; i++) value = b.node(operator, [value], value.shape, operator === "Cast" ? { to: 1 } : {});
+    let last = stream;
+    for (let i = 0; i < NODES / 2; i++) last = b.node("Mul", [last, value], value.shape);
+    b.output(last);
+    const model = decodeOnnx(b.encode());
+    isCheap(() => assert.equal(traceModel(model, { task: "other" }, false).trace.folded.length, 0), 30_000, 1000);
+  }
+});
+
 test("thousands of comparisons and look-ups of ids are planned in seconds", () => {
   const b = new GraphBuilder(new Dice(1), 17);
   const ids = b.input("input_ids", [2, 5], { kind: "ids", below: 9, type: "int64" });

@@ -133,25 +133,28 @@ function decomposedNorm(step: Step, context: Context): FoldableNorm | null {
   return null;
 }
 
+/** Nodes between a normalisation and the matrices that read it (CWE-674); real graphs have 5. */
+const MAXIMUM_DEPTH = 64;
+
 /**
  * The stored matrices that read a value along one axis, if nothing else reads it. Averages and choices of other axes may come
  * between: they keep an offset that is the same everywhere.
  */
-function linearReaders(name: string, axis: number, context: Context): Reader[] | null {
-  if (context.outputs.has(name)) return null;
+function linearReaders(name: string, axis: number, context: Context, depth = 0): Reader[] | null {
+  if (context.outputs.has(name) || depth > MAXIMUM_DEPTH) return null;
   const value = context.values.get(name);
   const size = value?.axes?.[axis]?.size;
   if (size === undefined) return null;
   const readers: Reader[] = [];
   for (const step of context.consumers.get(name) ?? []) {
-    const found = readersThrough(step, name, axis, context);
+    const found = readersThrough(step, name, axis, context, depth + 1);
     if (!found) return null;
     readers.push(...found);
   }
   return readers;
 }
 
-function readersThrough(step: Step, name: string, axis: number, context: Context): Reader[] | null {
+function readersThrough(step: Step, name: string, axis: number, context: Context, depth: number): Reader[] | null {
   const { node } = step;
   const input = context.values.get(name) as Value;
   const rank = input.axes!.length;
@@ -161,7 +164,7 @@ function readersThrough(step: Step, name: string, axis: number, context: Context
     const all: Reader[] = [];
     for (const output of node.outputs) {
       if (output === "") continue;
-      const found = linearReaders(output, to, context);
+      const found = linearReaders(output, to, context, depth);
       if (!found) return null;
       all.push(...found);
     }

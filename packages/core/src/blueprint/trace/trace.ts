@@ -87,6 +87,7 @@ export function kindOfInput(info: OnnxValueInfo): InputKind {
 export function traceGraph(model: OnnxModel, options: TraceOptions): Trace {
   const { graph } = model;
   const { nodes, inner, constants } = flattenGraph(model);
+  const functions = new Set(model.functions.map(({ domain, name }) => `${domain}:${name}`));
   // Nodes of branches and functions come behind all others: no change can be made to them.
   const fileIndex = new Map([...graph.nodes, ...inner].map((node, index) => [node, index]));
   const opset = model.opsets.get("") ?? model.opsets.get("ai.onnx") ?? 1;
@@ -173,7 +174,7 @@ export function traceGraph(model: OnnxModel, options: TraceOptions): Trace {
     }
     const step = new Step(node, index, opset, inputs);
     steps.push(step);
-    const isOwn = model.functions.some(({ domain, name }) => domain === node.domain && name === node.operator);
+    const isOwn = functions.has(`${node.domain}:${node.operator}`);
     const known = isOwn ? null : inner.has(node) ? attempt(() => knownResults(step)) : knownResults(step);
     if (known) {
       node.outputs.forEach((name, i) => name !== "" && known[i] && values.set(name, constantValue(name, known[i].shape, known[i])));
