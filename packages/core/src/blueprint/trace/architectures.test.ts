@@ -4,6 +4,7 @@ import { after, before, test } from "node:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { encodeOnnx, onnxNode } from "../../checkpoint/onnx-encode.ts";
+import { joinParts, Rope } from "../../checkpoint/protobuf-write.ts";
 import type { OnnxGraph, OnnxNode, OnnxTensor, OnnxType, OnnxValueInfo } from "../../checkpoint/onnx.ts";
 import { tensorOf } from "../../checkpoint/onnx-tensor.ts";
 import { compareOnnx, type Numbers, type RunModel } from "./compare.ts";
@@ -65,6 +66,8 @@ interface Case {
   readonly inputs: readonly OnnxValueInfo[];
   readonly outputs: readonly OnnxValueInfo[];
   readonly opset?: number;
+  /** Operators that the model defines itself. */
+  readonly functions?: readonly Rope[];
   /** Tried besides random inputs. */
   readonly given?: readonly ReadonlyMap<string, Numbers>[];
   /** Stored numbers that no key acts on, default 0. */
@@ -72,14 +75,17 @@ interface Case {
 }
 
 /** Encrypts a graph at both strengths, compares it with the plain one, and counts what no key acts on. */
-async function holds({ nodes, tensors, inputs, outputs, opset = 17, given = [], open = 0 }: Case): Promise<void> {
+async function holds({ nodes, tensors, inputs, outputs, opset = 17, functions = [], given = [], open = 0 }: Case): Promise<void> {
   const source = join(folder.path, `${count++}.onnx`);
   const opsets = new Map([
     ["", opset],
     ["com.microsoft", 1],
   ]);
   const initializers = new Map(tensors.map((tensor) => [tensor.name, tensor]));
-  writeFileSync(source, encodeOnnx({ nodes, initializers, inputs, outputs, opsets }));
+  if (functions.length > 0) opsets.set("custom", 1);
+  const message = new Rope();
+  for (const each of functions) message.bytes(25, each);
+  writeFileSync(source, Buffer.concat([encodeOnnx({ nodes, initializers, inputs, outputs, opsets }), joinParts(message.parts)]));
   for (const strength of ["rotate", "permute"] as const) {
     const key = keyOf(3, strength);
     const { output, parameters, protectedParameters } = await encryptOnnx({
@@ -294,6 +300,44 @@ test("numbers that stand in a branch cannot be rewritten", () =>
     ),
     // What meets them stays, all but the outputs' side.
     open: 24 + 36 + 6,
+  }));
+
+/** `FunctionProto` of the domain `custom`: its nodes as operator, domain, inputs, output, and a reference to the attribute `slope`. */
+function functionOf(name: string, inputs: string[], output: string, nodes: readonly [string, string, string[], string, boolean?][]): Rope {
+  const body = new Rope().bytes(1, name);
+  for (const each of inputs) body.bytes(4, each);
+  body.bytes(5, output).bytes(6, "slope");
+  for (const [operator, domain, from, to, refers] of nodes) {
+    const node = new Rope();
+    for (const each of from) node.bytes(1, each);
+    node.bytes(2, to).bytes(4, operator).bytes(7, domain);
+    if (refers) node.bytes(5, new Rope().bytes(1, "alpha").varint(20, 1).bytes(21, "slope"));
+    body.bytes(7, node);
+  }
+  return body.bytes(9, new Rope().bytes(1, "").varint(2, 17)).bytes(9, new Rope().bytes(1, "custom").varint(2, 1)).bytes(10, "custom");
+}
+
+test("functions that call functions, twice in one graph", () =>
+  holds({
+    functions: [
+      functionOf("Layer", ["a", "w"], "c", [
+        ["MatMul", "", ["a", "w"], "b"],
+        ["Relu", "", ["b"], "c"],
+      ]),
+      functionOf("Block", ["x", "u", "v"], "y", [
+        ["Layer", "custom", ["x", "u"], "a"],
+        ["LeakyRelu", "", ["a"], "b", true],
+        ["Layer", "custom", ["b", "v"], "y"],
+      ]),
+    ],
+    nodes: [
+      { ...onnxNode("Block", ["x", "a", "b"], ["y"], { slope: { kind: "float", value: 0.3 } }), domain: "custom" },
+      { ...onnxNode("Block", ["y", "c", "d"], ["z"], { slope: { kind: "float", value: 0.1 } }), domain: "custom" },
+      onnxNode("MatMul", ["z", "o"], ["out"]),
+    ],
+    tensors: [floats("a", [4, 6]), floats("b", [6, 5]), floats("c", [5, 7]), floats("d", [7, 6]), floats("o", [6, 3])],
+    inputs: [info("x", ["batch", 4])],
+    outputs: [info("out", ["batch", 3])],
   }));
 
 test("what a loop takes from around it is not folded away", async () => {

@@ -164,7 +164,7 @@ async function sensitivityOf(builder: Compared["builder"], feeds: Feeds, plain: 
   let worst = 0;
   for (let i = 0; i < 3; i++) {
     const [jittered] = await runtime.run(builder.encode(new Dice(i, "jitter")), [feeds], false);
-    if (typeof jittered !== "object") continue;
+    if (typeof jittered !== "object" || !isUsable(jittered)) continue;
     worst = Math.max(worst, differenceOf(plain, jittered));
   }
   return worst;

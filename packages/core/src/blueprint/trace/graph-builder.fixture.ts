@@ -94,6 +94,11 @@ export function elements(shape: readonly Dimension[]): number {
   return shape.reduce<number>((product, size) => product * (typeof size === "number" ? size : 1), 1);
 }
 
+/** A shape whose last axis has another size. */
+export function withLast(shape: readonly Dimension[], size: Dimension): Dimension[] {
+  return [...shape.slice(0, -1), size];
+}
+
 /** Builds one graph. */
 export class GraphBuilder {
   readonly dice: Dice;

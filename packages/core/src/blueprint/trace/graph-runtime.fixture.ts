@@ -101,10 +101,13 @@ export class GraphRuntime {
   async run(model: Uint8Array | string, runs: readonly Feeds[], optimise = true): Promise<(Results | string)[]> {
     const index = this.#asked++;
     const child = this.#child;
-    const timer = setTimeout(() => child.kill("SIGKILL"), LIMIT_MILLISECONDS);
+    const timer = setTimeout(() => {
+      child.kill("SIGKILL");
+      this.#settle(index, [PROCESS_ENDED]);
+    }, LIMIT_MILLISECONDS);
     const results = await new Promise<(Results | string)[]>((resolve) => {
       this.#waiting.set(index, resolve);
-      child.send({ index, model, runs, optimise });
+      child.send({ index, model, runs, optimise }, (error) => error && this.#settle(index, [PROCESS_ENDED]));
     });
     clearTimeout(timer);
     return runs.map((_, i) => results[i] ?? (results[0] as string));

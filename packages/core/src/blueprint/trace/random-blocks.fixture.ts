@@ -2,15 +2,17 @@
  * For tests: the blocks that real architectures are made of, in the forms that exporters give them.
  * @module
  */
-import { elements, MICROSOFT, type Dimension, type Drawn, type GraphBuilder } from "./graph-builder.fixture.ts";
-import { batchNorm, gemm, maybeDescribed, numericAxes } from "./random-rules.fixture.ts";
+import { elements, MICROSOFT, type Dimension, type Drawn, type GraphBuilder, withLast } from "./graph-builder.fixture.ts";
+import { maybeDescribed } from "./random-opaque.fixture.ts";
+import { batchNorm, gemm } from "./random-rules.fixture.ts";
+import { numericAxes } from "./random-shapes.fixture.ts";
 
 /** x·W + b along the last axis. */
 export function dense(b: GraphBuilder, value: Drawn, to: number, hasBias = b.dice.chance(0.7)): Drawn {
   const { dice } = b;
   const rank = value.shape.length;
   const from = value.shape.at(-1) as number;
-  const shape = value.shape.with(-1, to);
+  const shape = withLast(value.shape, to);
   if (rank === 2 && dice.chance(0.4)) return gemm(b, value, to);
   if (rank === 2 && dice.chance(0.1)) {
     const attributes = { transB: 1, activation: dice.pick(["Relu", "Tanh", "Sigmoid"]) };
@@ -226,7 +228,7 @@ function rotate(b: GraphBuilder, value: Drawn, { cos, sin }: { cos: Drawn; sin: 
   if (dice.chance(0.2)) {
     // Neighbours turn together.
     const pairs = b.reshape(value, [...shape.slice(0, 3), half, 2]);
-    const [even, odd] = [0, 1].map((i) => b.node("Gather", [pairs, b.ints([i])], pairs.shape.with(-1, 1), { axis: 4 })) as [Drawn, Drawn];
+    const [even, odd] = [0, 1].map((i) => b.node("Gather", [pairs, b.ints([i])], withLast(pairs.shape, 1), { axis: 4 })) as [Drawn, Drawn];
     const turned = b.reshape(b.concat([b.node("Neg", [odd], odd.shape), even], 4), shape);
     return b.node("Add", [b.node("Mul", [value, cos], shape), b.node("Mul", [turned, sin], shape)], shape);
   }

@@ -2,7 +2,7 @@
  * For tests: a grammar of small ONNX graphs over all operators that the tracer follows.
  * @module
  */
-import { Dice, GraphBuilder, MICROSOFT, elements, type Dimension, type Drawn } from "./graph-builder.fixture.ts";
+import { Dice, GraphBuilder, MICROSOFT, elements, type Dimension, type Drawn, withLast } from "./graph-builder.fixture.ts";
 import {
   recurrent,
   activation,
@@ -18,7 +18,8 @@ import {
   type AttentionPlan,
 } from "./random-blocks.fixture.ts";
 import { quantised } from "./random-quantised.fixture.ts";
-import { LINEAR_RULES, RULES, SHAPE_KEEPING, numericAxes, type Rule } from "./random-rules.fixture.ts";
+import { LINEAR_RULES, RULES, SHAPE_KEEPING } from "./random-rules.fixture.ts";
+import { numericAxes, type Rule } from "./random-shapes.fixture.ts";
 
 /** A graph that was drawn. */
 export interface RandomGraph {
@@ -45,22 +46,16 @@ const KINDS: Readonly<Record<GraphKind, (b: GraphBuilder) => void>> = {
   },
 };
 
+/** Kinds, the frequent ones more often. */
+const DRAWN: readonly GraphKind[] = [
+  ...(["mlp", "cnn", "cnn", "tokens", "tokens", "sequence", "mixture", "mixture", "mixture", "linear", "linear"] as const),
+  "quantised",
+];
+
 /** The graph of a seed. */
 export function drawGraph(seed: number): RandomGraph {
   const dice = new Dice(seed);
-  const kind = dice.pick([
-    "mlp",
-    "cnn",
-    "cnn",
-    "tokens",
-    "tokens",
-    "sequence",
-    "mixture",
-    "mixture",
-    "mixture",
-    "linear",
-    "linear",
-  ] as const);
+  const kind = dice.pick(DRAWN);
   const builder = new GraphBuilder(dice);
   KINDS[kind](builder);
   const open = builder.inputs.flatMap(({ info }) => info.shape!.filter((size) => typeof size === "string"));
@@ -304,7 +299,7 @@ function mixture(b: GraphBuilder, rules: readonly Rule[]): void {
   if (rank >= 2 && dice.chance(0.5)) shape[0] = "batch";
   if (rank >= 3 && dice.chance(0.3)) shape[1] = "sequence";
   const pool = [b.input("x", shape)];
-  if (dice.chance(0.3)) pool.push(b.input("y", shape.with(-1, dice.pick(sizes))));
+  if (dice.chance(0.3)) pool.push(b.input("y", withLast(shape, dice.pick(sizes))));
   for (const input of pool.slice()) if (dice.chance(0.8)) pool.push(behindProducts(b, input));
   improvise(b, pool, dice.between(3, 12), rules);
   const last = pool.at(-1) as Drawn;

@@ -2,25 +2,10 @@
  * For tests: single operators applied to any value, in all forms of broadcasting, cutting and joining.
  * @module
  */
-import { onnxNode } from "../../checkpoint/onnx-encode.ts";
-import type { OnnxGraph } from "../../checkpoint/onnx.ts";
-import { elements, MICROSOFT, type Dimension, type Drawn, type GraphBuilder } from "./graph-builder.fixture.ts";
-
-/** Makes one more value of those that are there; null where it does not fit. */
-export type Rule = (builder: GraphBuilder, value: Drawn, pool: readonly Drawn[]) => Drawn | null;
-
-/** Values stay small, so that thousands of graphs run in seconds. */
-const ELEMENT_LIMIT = 3000;
-const RANK_LIMIT = 5;
-
-/** Axes of a given size. */
-export function numericAxes({ shape }: Drawn, least = 1): number[] {
-  return shape.flatMap((size, axis) => (typeof size === "number" && size >= least ? [axis] : []));
-}
-
-function isSmall(shape: readonly Dimension[]): boolean {
-  return elements(shape) <= ELEMENT_LIMIT && shape.length <= RANK_LIMIT;
-}
+import { elements, MICROSOFT, type Dimension, type Drawn, type GraphBuilder, withLast } from "./graph-builder.fixture.ts";
+import { cut, gather, join, layoutOnes, pad, repeat, reshape, transpose } from "./random-layout.fixture.ts";
+import { opaque } from "./random-opaque.fixture.ts";
+import { isSmall, numericAxes, together, type Rule } from "./random-shapes.fixture.ts";
 
 /** Brings a value to about one, so that what follows stays finite. */
 export function tame(b: GraphBuilder, value: Drawn): Drawn {
@@ -83,18 +68,6 @@ function broadcastShape(b: GraphBuilder, shape: readonly Dimension[]): number[] 
   const { dice } = b;
   const kept = shape.slice(dice.chance(0.6) ? Math.max(0, shape.length - 1 - dice.below(2)) : dice.below(shape.length + 1));
   return kept.map((size) => (typeof size === "string" || dice.chance(0.35) ? 1 : size));
-}
-
-/** The shape that two shapes make together; null where they do not fit. */
-function together(a: readonly Dimension[], b: readonly Dimension[]): Dimension[] | null {
-  const rank = Math.max(a.length, b.length);
-  const result: Dimension[] = [];
-  for (let axis = 0; axis < rank; axis++) {
-    const [one, two] = [a[axis - rank + a.length] ?? 1, b[axis - rank + b.length] ?? 1];
-    if (one !== two && one !== 1 && two !== 1) return null;
-    result.push(one === 1 ? two : one);
-  }
-  return result;
 }
 
 /** An operand for a value: stored numbers, all different or all the same, or a value of the pool. */
@@ -314,7 +287,7 @@ const pair: Rule = (b, value, pool) => {
   if (rank < 2 || rank > 3) return null;
   if (dice.chance(0.3)) {
     const turned = b.transpose(value, rank === 2 ? [1, 0] : [0, 2, 1]);
-    const shape = value.shape.with(-1, value.shape.at(-2) as Dimension);
+    const shape = withLast(value.shape, value.shape.at(-2) as Dimension);
     return isSmall(shape) ? b.node("Mul", [b.node("MatMul", [value, turned], shape), b.scalar(0.3)], shape) : null;
   }
   if (b.opset < 12) return null;
@@ -335,164 +308,6 @@ const pair: Rule = (b, value, pool) => {
   if (!isSmall(shape)) return null;
   const small = b.node("Mul", [other, b.scalar(0.3)], other.shape);
   return b.node("Einsum", [value, small], shape, { equation: `${left.join("")},${right.join("")}->${kept.join("")}` });
-};
-
-const transpose: Rule = (b, value) => b.transpose(value, b.dice.shuffled(value.shape.map((_, axis) => axis)));
-
-const reshape: Rule = (b, value) => {
-  const { dice } = b;
-  const shape: Dimension[] = [...value.shape];
-  for (let i = dice.between(1, 3); i > 0; i--) {
-    const axis = dice.below(Math.max(shape.length, 1));
-    const size = shape[axis];
-    const next = shape[axis + 1];
-    if (dice.chance(0.5) && typeof size === "number" && size > 1) {
-      const divisors = Array.from({ length: size }, (_, d) => d + 1).filter((d) => size % d === 0);
-      const outer = dice.pick(divisors);
-      shape.splice(axis, 1, outer, size / outer);
-    } else if (size !== undefined && next !== undefined) {
-      if (typeof size === "number" && typeof next === "number") shape.splice(axis, 2, size * next);
-      else if (typeof size === "string" && typeof next === "string") shape.splice(axis, 2, `${size}*${next}`);
-    }
-  }
-  if (!isSmall(shape)) return null;
-  if (dice.chance(0.1) && value.shape.length > 0 && value.shape.every((size) => typeof size === "number")) {
-    const at = dice.below(value.shape.length + 1);
-    const flat = [elements(value.shape.slice(0, at)), elements(value.shape.slice(at))];
-    return b.node("Flatten", [value], flat, { axis: at });
-  }
-  if (shape.length === 2 && dice.chance(0.5) && value.shape.length >= 2 && value.shape.slice(1).every((size) => typeof size === "number"))
-    return b.node("Flatten", [value], [value.shape[0] as Dimension, elements(value.shape.slice(1))]);
-  return b.reshape(value, shape);
-};
-
-const layoutOnes: Rule = (b, value) => {
-  const { dice } = b;
-  const ones = value.shape.flatMap((size, axis) => (size === 1 ? [axis] : []));
-  if (ones.length > 0 && dice.chance(0.5)) {
-    if (dice.chance(0.3) && value.shape.every((size) => typeof size === "number"))
-      return b.node(
-        "Squeeze",
-        [value],
-        value.shape.filter((size) => size !== 1),
-      );
-    return b.squeeze(value, [dice.pick(ones)]);
-  }
-  if (value.shape.length >= RANK_LIMIT) return null;
-  const one = b.unsqueeze(value, [dice.below(value.shape.length + 1)]);
-  if (dice.chance(0.4)) return one;
-  const shape = one.shape.map((size) => (size === 1 && dice.chance(0.5) ? dice.between(2, 3) : size));
-  return isSmall(shape) ? b.expand(one, shape) : one;
-};
-
-/** Parts of an axis, some of them changed, put together again. */
-const cut: Rule = (b, value) => {
-  const { dice } = b;
-  const axes = numericAxes(value, 2);
-  if (axes.length === 0) return null;
-  const axis = dice.pick(axes);
-  const size = value.shape[axis] as number;
-  if (dice.chance(0.3)) {
-    const start = dice.below(size);
-    if (dice.chance(0.1)) return b.node("Slice", [value, b.ints([-1]), b.ints([-size - 1]), b.ints([axis]), b.ints([-1])], value.shape);
-    if (dice.chance(0.2)) {
-      const lists = [
-        [start, 0],
-        [size, 1],
-        [axis, axes[0] === axis ? axes.at(-1)! : axes[0]!],
-      ];
-      if (lists[2]![0] !== lists[2]![1])
-        return b.node("Slice", [value, ...lists.map((list) => b.ints(list))], value.shape.with(axis, size - start).with(lists[2]![1]!, 1));
-    }
-    return b.slice(value, axis, start, dice.between(start + 1, size), dice.chance(0.2) ? 2 : 1);
-  }
-  const places = dice
-    .shuffled(Array.from({ length: size - 1 }, (_, i) => i + 1))
-    .slice(0, dice.between(1, 2))
-    .toSorted((one, two) => one - two);
-  const sizes = [...places, size].map((end, i) => end - (places[i - 1] ?? 0));
-  const parts = dice.chance(0.6)
-    ? b.split(value, axis, sizes)
-    : sizes.map((part, i) => b.slice(value, axis, places[i - 1] ?? 0, (places[i - 1] ?? 0) + part));
-  const changed = parts.flatMap((part): Drawn[] => {
-    if (dice.chance(0.15)) return [];
-    return [dice.chance(0.4) ? b.node(dice.pick(["Relu", "Tanh", "Neg", "Identity"]), [part], part.shape) : part];
-  });
-  if (changed.length === 0) return parts[0]!;
-  return b.concat(dice.chance(0.3) ? dice.shuffled(changed) : changed, axis);
-};
-
-const join: Rule = (b, value, pool) => {
-  const { dice } = b;
-  const axes = numericAxes(value);
-  if (axes.length === 0) return null;
-  const axis = dice.pick(axes);
-  const fits = ({ shape }: Drawn): boolean =>
-    shape.length === value.shape.length && shape.every((size, at) => (at === axis ? typeof size === "number" : size === value.shape[at]));
-  const others = pool.filter(fits);
-  const parts = [value, dice.pick([value, ...others])];
-  if (value.shape.every((size) => typeof size === "number") && dice.chance(0.3))
-    parts.push(b.gaussian(value.shape.toSpliced(axis, 1, 2) as number[], 1));
-  const joined = b.concat(dice.shuffled(parts), axis);
-  return isSmall(joined.shape) ? joined : null;
-};
-
-const gather: Rule = (b, value) => {
-  const { dice } = b;
-  const axes = numericAxes(value);
-  if (axes.length === 0) return null;
-  const axis = dice.pick(axes);
-  const size = value.shape[axis] as number;
-  const start = dice.below(size);
-  const kind = dice.below(3);
-  const indices =
-    kind === 0
-      ? b.ints([dice.chance(0.3) ? start - size : start], [])
-      : kind === 1
-        ? b.ints(Array.from({ length: dice.between(1, size - start) }, (_, i) => start + i))
-        : b.ints(
-            Array.from({ length: 4 }, () => dice.below(size)),
-            dice.chance(0.5) ? [4] : [2, 2],
-          );
-  const shape = [...value.shape.slice(0, axis), ...indices.shape, ...value.shape.slice(axis + 1)];
-  return isSmall(shape) ? b.node("Gather", [value, indices], shape, axis === 0 ? {} : { axis }) : null;
-};
-
-const repeat: Rule = (b, value) => {
-  const { dice } = b;
-  if (value.shape.length === 0) return null;
-  const repeats = value.shape.map((size) => (typeof size === "number" && dice.chance(0.4) ? dice.between(1, 3) : 1));
-  const shape = value.shape.map((size, axis) => (typeof size === "number" ? size * (repeats[axis] as number) : size));
-  return isSmall(shape) ? b.node("Tile", [value, b.ints(repeats)], shape) : null;
-};
-
-const pad: Rule = (b, value) => {
-  const { dice } = b;
-  if (value.shape.length === 0) return null;
-  const amounts = [0, 1].map(() => value.shape.map((size) => (typeof size === "number" && dice.chance(0.4) ? dice.below(3) : 0)));
-  const [before, after] = amounts as [number[], number[]];
-  const shape = value.shape.map((size, axis) => (typeof size === "number" ? size + before[axis]! + after[axis]! : size));
-  if (!isSmall(shape)) return null;
-  if (dice.chance(0.15)) {
-    // Less than nothing: cuts off.
-    const axis = dice.pick([...numericAxes(value, 2), -1]);
-    if (axis < 0) return null;
-    const amount = value.shape.map((_, at) => (at === axis ? -1 : 0));
-    return b.node(
-      "Pad",
-      [value, b.ints([...amount, ...value.shape.map(() => 0)])],
-      value.shape.with(axis, (value.shape[axis] as number) - 1),
-    );
-  }
-  if (b.opset >= 18 && dice.chance(0.2)) {
-    const axis = numericAxes(value)[0];
-    if (axis === undefined) return null;
-    const padded = value.shape.with(axis, (value.shape[axis] as number) + 3);
-    return b.node("Pad", [value, b.ints([1, 2]), null, b.ints([axis])], padded);
-  }
-  const mode = dice.pick(["constant", "constant", "edge"]);
-  const fill = mode === "constant" && dice.chance(0.5) ? b.scalar(dice.pick([0, 0, 1]), []) : null;
-  return b.node("Pad", [value, b.ints([...before, ...after]), fill], shape, mode === "constant" ? {} : { mode });
 };
 
 const running: Rule = (b, value) => {
@@ -552,126 +367,6 @@ export function batchNorm(b: GraphBuilder, value: Drawn): Drawn {
   const channels = value.shape[1] as number;
   const statistics = [b.positive([channels]), b.gaussian([channels], 0.3), b.gaussian([channels], 0.3), b.positive([channels])];
   return b.node("BatchNormalization", [value, ...statistics], value.shape, b.dice.chance(0.5) ? { epsilon: { float: 1e-3 } } : {});
-}
-
-/** Operators that pick by data, and those that the tracer does not know. */
-const opaque: Rule = (b, value) => {
-  const { dice } = b;
-  const { shape } = value;
-  const rank = shape.length;
-  const size = shape.at(-1);
-  if (rank < 2 || typeof size !== "number" || size < 2) return null;
-  switch (dice.below(10)) {
-    case 8:
-      return byPlace(b, value);
-    case 9: {
-      if (rank !== 4 || typeof shape[1] !== "number") return null;
-      return dice.chance(0.5)
-        ? b.node("LRN", [value], shape, { size: 3 })
-        : b.node("MeanVarianceNormalization", [b.node("Add", [value, b.gaussian([size], 1)], shape)], shape, { axes: [0, 2, 3] });
-    }
-    case 0: {
-      const count = dice.between(1, size);
-      const [values] = b.nodes("TopK", [value, b.ints([count])], [shape.with(-1, count), shape.with(-1, count)], { axis: -1 });
-      return values!;
-    }
-    case 1: {
-      const best = b.node("ArgMax", [value], shape.with(-1, 1), { axis: -1 });
-      return b.node("Mul", [b.node("Cast", [best], best.shape, { to: 1 }), b.scalar(0.2)], best.shape);
-    }
-    case 2: {
-      const best = b.node("ArgMin", [value], shape.slice(0, -1), { axis: -1, keepdims: 0 });
-      const hot = b.node("OneHot", [best, b.ints([size], []), b.stored([2], [0, 1])], shape, { axis: -1 });
-      return b.node("Mul", [hot, value], shape);
-    }
-    case 3:
-      return maybeDescribed(b, b.node("FusedMatMul", [value, b.weight([size, 3], size)], shape.with(-1, 3), {}, MICROSOFT));
-    case 4: {
-      const order = dice.shuffled(Array.from({ length: size }, (_, i) => i));
-      const taken = b.node("Gather", [value, b.ints(order)], shape, { axis: rank - 1 });
-      return b.node("Hardmax", [taken], shape, { axis: rank - 1 });
-    }
-    case 5: {
-      if (!shape.every((each) => typeof each === "number") || elements(shape) > 200) return null;
-      const indices = b.ints(
-        Array.from({ length: elements(shape) }, () => dice.below(size)),
-        shape as number[],
-      );
-      return b.node("GatherElements", [value, indices], shape, { axis: -1 });
-    }
-    case 6:
-      return b.opset >= 14 ? maybeDescribed(b, b.node("Trilu", [value], shape)) : null;
-    default:
-      return maybeDescribed(b, choice(b, value));
-  }
-};
-
-/** Operators that read or write by places of the last axis or the first. */
-function byPlace(b: GraphBuilder, value: Drawn): Drawn | null {
-  const { dice } = b;
-  const { shape } = value;
-  const size = shape.at(-1) as number;
-  const [first] = shape;
-  if (typeof first !== "number" || !shape.every((each) => typeof each === "number")) {
-    const scaled = b.node("Mul", [value, b.scalar(40)], shape);
-    const rounded = b.nodes("QuantizeLinear", [scaled, b.scalar(0.5, []), null], [shape])[0]!;
-    return b.node("DequantizeLinear", [rounded, b.scalar(0.02, [])], shape);
-  }
-  switch (dice.below(6)) {
-    case 0:
-      return b.node("GatherND", [value, b.ints([dice.below(first), 0], [2, 1])], [2, ...shape.slice(1)]);
-    case 1:
-      return b.node("ScatterND", [value, b.ints([dice.below(first)], [1, 1]), b.gaussian([1, ...(shape.slice(1) as number[])], 1)], shape);
-    case 2: {
-      const places = shape.with(-1, 1) as number[];
-      const indices = b.ints(
-        Array.from({ length: elements(places) }, () => dice.below(size)),
-        places,
-      );
-      return b.node("ScatterElements", [value, indices, b.gaussian(places, 1)], shape, { axis: -1 });
-    }
-    case 3: {
-      const lengths = b.ints(Array.from({ length: shape[1] as number }, () => dice.between(1, first)));
-      return b.node("ReverseSequence", [value, lengths], shape, { time_axis: 0, batch_axis: 1 });
-    }
-    case 4: {
-      if (shape.length !== 2) return null;
-      return b.node("Add", [value, b.node("EyeLike", [value], shape)], shape);
-    }
-    default: {
-      const positive = b.node("Add", [b.node("Abs", [value], shape), b.scalar(0.2)], shape);
-      return b.node("Mod", [positive, b.scalar(0.7)], shape, { fmod: 1 });
-    }
-  }
-}
-
-/** A value or its negative, by branches that take it from outside. */
-function choice(b: GraphBuilder, value: Drawn): Drawn {
-  const { shape } = value;
-  const sum = b.reduce(
-    "ReduceSum",
-    value,
-    shape.map((_, axis) => axis),
-    false,
-  );
-  const branch = (operator: string): OnnxGraph => {
-    const name = b.fresh("inner");
-    return {
-      name,
-      nodes: [onnxNode(operator, [value.name], [name])],
-      initializers: new Map(),
-      inputs: [],
-      outputs: [{ name, type: "float32", shape: null }],
-      values: new Map(),
-    };
-  };
-  const condition = b.node("Greater", [sum, b.scalar(0.1, [])], []);
-  return b.node("If", [condition], shape, { then_branch: branch("Identity"), else_branch: branch("Neg") });
-}
-
-/** States the shape of what the tracer cannot tell, or not. */
-export function maybeDescribed(b: GraphBuilder, value: Drawn): Drawn {
-  return b.dice.chance(0.6) ? b.describe(value) : value;
 }
 
 /** All rules for any value, the frequent ones more often. */

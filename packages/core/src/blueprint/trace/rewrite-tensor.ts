@@ -36,6 +36,10 @@ export function rewriteTensor(plan: TensorPlan, secret: Uint8Array, write: Sink)
   const { tensor, folds } = plan;
   if (folds.some(({ kind }) => kind === "ones")) return write(0, onesLike(tensor));
   const crosses = crossesAxes(plan.axes);
+  if (crosses && folds.some(({ kind }) => kind === "gain"))
+    throw new UnseenError("INTERNAL", `tensor ${tensor.name}: a gain and maps that depend on another axis meet.`, {
+      hint: "Encrypt with --strength permute.",
+    });
   // A map that depends on an index of an earlier axis acts on the whole tensor as one axis.
   const shape: [number, number] =
     plan.axes.length < 2 || crosses
