@@ -11,14 +11,15 @@ import { arenaBytes } from "./memory.ts";
 
 const PAGE_BYTES = 65536;
 
-/** The compiled kernels. @throws Error with the compiler's messages. */
-export async function compileKernels(): Promise<Uint8Array> {
+const SOURCE = fileURLToPath(new URL("kernels.as.ts", import.meta.url));
+
+/** AssemblyScript with SIMD, compiled, over a memory of fixed size. @throws Error with the compiler's messages. */
+export async function compileKernels(source = SOURCE, memoryBytes = arenaBytes): Promise<Uint8Array> {
   const directory = mkdtempSync(join(tmpdir(), "unseen-kernels-"));
   const output = join(directory, "kernels.wasm");
-  const pages = arenaBytes / PAGE_BYTES;
+  const pages = memoryBytes / PAGE_BYTES;
   try {
     const flags = `--enable simd --runtime stub -O3 --noAssert --initialMemory ${pages} --maximumMemory ${pages}`.split(" ");
-    const source = fileURLToPath(new URL("kernels.as.ts", import.meta.url));
     const { error, stderr } = await asc.main([source, "--outFile", output, ...flags]);
     if (error) throw new Error(`the kernels do not compile: ${stderr.toString()}`, { cause: error });
     return readFileSync(output);
