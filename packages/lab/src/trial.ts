@@ -68,7 +68,12 @@ export function makeTrial(subject: Subject, { permutation, encrypted, exact = nu
 function knownPairs({ vocabulary, special, texts, knownText }: Subject, secret: Uint32Array, seed: number): KnownPair[] {
   const random = seeded(seed, "known pairs");
   const given = new Set((knownText ?? []).flatMap((ids) => [...ids]));
-  const drawn = knownText ? [...given] : shuffled([...new Set(texts.recorded.flatMap((ids) => [...ids]))].toSorted((a, b) => a - b), random);
+  const drawn = knownText
+    ? [...given]
+    : shuffled(
+        [...new Set(texts.recorded.flatMap((ids) => [...ids]))].toSorted((a, b) => a - b),
+        random,
+      );
   const ids = drawn.length > 0 ? drawn : [...permutation(random, vocabulary)];
   return ids.filter((plain) => !special.has(plain)).map((plain) => ({ plain, cipher: secret[plain] as number }));
 }

@@ -15,7 +15,9 @@ function fromMl(from: MlMatrix): Matrix {
 /** Eigenvalues in descending order and their vectors as columns of `(n, n)`, of a symmetric matrix. */
 export function symmetricEigen(of: Matrix): { readonly values: Float64Array; readonly vectors: Matrix } {
   const { realEigenvalues, eigenvectorMatrix } = new EigenvalueDecomposition(toMl(of), { assumeSymmetric: true });
-  const order = realEigenvalues.map((_, index) => index).toSorted((a, b) => (realEigenvalues[b] as number) - (realEigenvalues[a] as number));
+  const order = realEigenvalues
+    .map((_, index) => index)
+    .toSorted((a, b) => (realEigenvalues[b] as number) - (realEigenvalues[a] as number));
   const vectors = matrix(of.rows, of.rows);
   order.forEach((from, to) => {
     for (let i = 0; i < of.rows; i += 1) vectors.values[i * of.rows + to] = eigenvectorMatrix.get(i, from);

@@ -35,8 +35,7 @@ export function multiply(a: Matrix, b: Matrix): Matrix {
 export function multiplyTransposed(a: Matrix, b: Matrix): Matrix {
   const out = matrix(a.rows, b.rows);
   eachPanelOfProduct(a, b, (row, column, panel, rows, columns, pitch) => {
-    for (let i = 0; i < rows; i += 1)
-      out.values.set(panel.subarray(i * pitch, i * pitch + columns), (row + i) * out.columns + column);
+    for (let i = 0; i < rows; i += 1) out.values.set(panel.subarray(i * pitch, i * pitch + columns), (row + i) * out.columns + column);
   });
   return out;
 }

@@ -19,8 +19,10 @@ export function encoderMatrices(model: Model, encoder: Encoder): Weights {
   const before = tower.norms === "before";
   /** The gain of the norm whose result attention reads: its own, or that behind the block before. */
   const attentionGain = (index: number): Float32Array =>
-    weights.norm(before ? name(index, parts.attentionNorm) : index === 0 ? "embeddings.LayerNorm" : name(index - 1, parts.feedForwardNorm)).gain;
-  const feedForwardGain = (index: number): Float32Array => weights.norm(name(index, before ? parts.feedForwardNorm : parts.attentionNorm)).gain;
+    weights.norm(before ? name(index, parts.attentionNorm) : index === 0 ? "embeddings.LayerNorm" : name(index - 1, parts.feedForwardNorm))
+      .gain;
+  const feedForwardGain = (index: number): Float32Array =>
+    weights.norm(name(index, before ? parts.feedForwardNorm : parts.attentionNorm)).gain;
   return {
     name: model.name,
     kind: "encoder",

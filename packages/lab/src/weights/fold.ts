@@ -18,7 +18,6 @@ export function centred(of: Matrix, centre: boolean): Matrix {
 /** W · diag(gain), and less the part that a LayerNorm's centring removes: `(out, d)`. */
 export function folded(linear: Linear, gain: Float32Array, centre: boolean): Matrix {
   const out = plain(linear);
-  for (let i = 0; i < out.rows; i += 1)
-    for (let k = 0; k < out.columns; k += 1) out.values[i * out.columns + k]! *= gain[k] as number;
+  for (let i = 0; i < out.rows; i += 1) for (let k = 0; k < out.columns; k += 1) out.values[i * out.columns + k]! *= gain[k] as number;
   return centred(out, centre);
 }
