@@ -7,6 +7,7 @@ import { formatTable, verdict, type Finding, type Proof } from "./proof.ts";
 /** Every proof, loaded when asked for. */
 const proofs: Readonly<Record<string, () => Promise<Proof>>> = {
   chat: async () => (await import("./chat.ts")).chat,
+  lab: async () => (await import("./lab.ts")).lab,
   models: async () => (await import("./models.ts")).models,
 };
 

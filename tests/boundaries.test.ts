@@ -16,7 +16,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   core: [],
   client: ["core"],
   host: ["core"],
-  unseen: ["core", "client", "host"],
+  lab: ["core", "client"],
+  unseen: ["core", "client", "host", "lab"],
 };
 
 /** Everything of Node that can talk to another machine or start something that can. */
@@ -24,7 +25,11 @@ const NETWORK = ["http", "http2", "https", "net", "tls", "dgram", "dns", "undici
 const NETWORK_GLOBALS = /\b(?:fetch|WebSocket|WebSocketStream|EventSource|XMLHttpRequest|navigator\.sendBeacon)\s*\(/;
 
 /** Modules beside the sources that no running program loads: tests' helpers and the builder of the kernels. */
-const NOT_AT_RUN_TIME = new Set(["packages/core/src/algebra/kernels/build.ts", "packages/client/src/example-tokenizers.ts"]);
+const NOT_AT_RUN_TIME = new Set([
+  "packages/core/src/algebra/kernels/build.ts",
+  "packages/lab/src/numeric/build.ts",
+  "packages/client/src/example-tokenizers.ts",
+]);
 
 interface Source {
   readonly package: string;

@@ -12,6 +12,8 @@ import { describeError } from "@unseen/client/openai/errors.ts";
 import { knownOperators } from "@unseen/core/blueprint/trace/known.ts";
 import { operatorNames } from "@unseen/core/blueprint/trace/operators/index.ts";
 import { errorCodes, UnseenError, type ErrorCode } from "@unseen/core/errors.ts";
+import { allAttacks } from "@unseen/lab/attacks/index.ts";
+import { judgeAttack } from "@unseen/lab/attacks/judge.ts";
 import { createProgram } from "unseen/main.ts";
 
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
@@ -148,6 +150,23 @@ describe("docs/reference/tracer.md", () => {
     const sentence = /`Constant`.*are followed in this way alone/.exec(text)?.[0] ?? "";
     assert.deepEqual(codeOf(sentence).toSorted(), [...knownOperators].filter((name) => !followed.has(name)).toSorted());
   });
+});
+
+describe("docs/reference/attacks.md", () => {
+  const attacks = [...allAttacks, judgeAttack({ url: "http://127.0.0.1", model: "none" })];
+
+  test("lists every attack once, with its tier, what its attacker has and where it comes from, and no other", () => {
+    const rows = rowsOf(textOf("docs/reference/attacks.md"));
+    assert.deepEqual(
+      rows.map(([name, tier, knowledge, , source]) => [uncode(name as string), tier, knowledge, source]),
+      attacks.map(({ name, tier, knowledge, source }) => [name, tier, knowledge, source]),
+    );
+  });
+});
+
+test("no text in a program makes a forbidden claim", () => {
+  for (const path of globSync("packages/*/{src,bin}/**/*.{ts,js}", { cwd: ROOT }).filter((file) => !/\.(?:test|fixture|wasm)\.ts$/.test(file)))
+    for (const claim of [/unbreakabl/i, /\bfactorial/i, /key ?space/i, /military[- ]grade/i]) assert.doesNotMatch(textOf(path), claim, path);
 });
 
 /** Lines that are typed into a shell: those of fenced `sh` blocks, joined where they go on, and code that begins with the program. */

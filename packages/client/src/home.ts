@@ -14,6 +14,8 @@ export interface Home {
   readonly bundles: string;
   /** Plain models as downloaded. */
   readonly models: string;
+  /** What the lab measured, by the model's fingerprint. */
+  readonly reports: string;
   /** Whatever can be made again. */
   readonly cache: string;
 }
@@ -21,5 +23,6 @@ export interface Home {
 /** Finds the home: `UNSEEN_HOME`, or `.unseen` in the user's directory. */
 export function resolveHome(environment: Readonly<Record<string, string | undefined>> = process.env): Home {
   const root = resolve(environment["UNSEEN_HOME"] || join(homedir(), ".unseen"));
-  return { root, keys: join(root, "keys"), bundles: join(root, "bundles"), models: join(root, "models"), cache: join(root, "cache") };
+  const at = (name: string): string => join(root, name);
+  return { root, keys: at("keys"), bundles: at("bundles"), models: at("models"), reports: at("reports"), cache: at("cache") };
 }

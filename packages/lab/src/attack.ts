@@ -57,7 +57,10 @@ export interface Outcome {
   readonly guess: Guess | null;
   /** Recovery over a growing advantage, by rising x; `guess` is that of the last point. */
   readonly curve?: { readonly of: string; readonly points: readonly CurvePoint[] };
-  /** Plain ids of recovered texts, one list a text of {@link Evidence.traffic}, -1 where unknown; for attacks on texts themselves. */
+  /**
+   * Plain ids of recovered texts, -1 where unknown, for attacks on texts themselves: those of {@link Evidence.traffic} in order. There may
+   * be fewer of them, and shorter ones: what was not attempted is not counted.
+   */
   readonly texts?: readonly Int32Array[];
   /**
    * A number for each plain id: ids of one number cannot be told apart by what the attack looks at, not even in the public model.
@@ -66,6 +69,11 @@ export interface Outcome {
   readonly classes?: Uint32Array;
   /** Figures of this attack alone, as `snake-free` camelCase names. */
   readonly figures?: Readonly<Record<string, number>>;
+  /**
+   * Figures that take the truth to count, such as the rank of a text that the attacker never had. Asked for when the attack is over, so
+   * that nothing it returned can depend on them.
+   */
+  readonly measure?: (owner: OwnerKnowledge) => Promise<Readonly<Record<string, number>>>;
   /** One sentence for a person, where a figure needs a reason. */
   readonly remark?: string;
 }

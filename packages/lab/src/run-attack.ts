@@ -4,7 +4,7 @@
  */
 import { setImmediate } from "node:timers/promises";
 import type { Attack, Context, Outcome } from "./attack.ts";
-import { spreadOf, type AttackPoint, type AttackResult } from "./result.ts";
+import { spreadOf, type AttackPoint, type AttackResult, type Spread } from "./result.ts";
 import { scoreGuess, scoreTexts, type Score } from "./score.ts";
 import { seeded } from "./seed.ts";
 import type { Trial } from "./trial.ts";
@@ -22,30 +22,40 @@ interface Judged {
   readonly score: Partial<Score>;
   readonly outcome: Outcome;
   readonly points: AttackPoint[];
+  readonly figures: Readonly<Record<string, number>>;
   readonly seconds: number;
   readonly complete: boolean;
 }
 
-/** Runs an attack under every key of `trials`, then in its control setting. Throws the signal's reason when it is aborted. */
+/** Runs an attack under every key of `trials`, then in its control setting. Throws the signal's reason when it is aborted, and what the attack throws. */
 export async function runAttack(attack: Attack, trials: readonly Trial[], options: RunOptions): Promise<AttackResult> {
   const [first] = trials;
   const missing = first ? attack.missing(first.evidence) : "there is no key";
-  const parts = trials.length + 1;
+  if (!first || missing !== null) return resultOf(attack, [], null, missing);
+  const part = (index: number): RunOptions => ({
+    ...options,
+    onProgress: (done) => options.onProgress?.((index + done) / (trials.length + 1)),
+  });
   const judged: Judged[] = [];
-  if (missing === null) {
-    for (const [index, trial] of trials.entries())
-      judged.push(await judge(attack, trial, { ...options, onProgress: (done) => options.onProgress?.((index + done) / parts) }, index));
-  }
-  const control =
-    missing === null && first ? await runControl(attack, first, { ...options, onProgress: (done) => options.onProgress?.((trials.length + done) / parts) }) : null; // prettier-ignore
-  const mean = (field: keyof Score): number | null => spreadOf(judged.map(({ score }) => score[field] ?? null))?.mean ?? null;
-  const last = judged.at(-1)?.outcome;
+  for (const [index, trial] of trials.entries()) judged.push(await judge(attack, trial, part(index), index));
+  return resultOf(attack, judged, await runControl(attack, first, part(trials.length)), null);
+}
+
+/** The result of an attack that threw: the others are worth having all the same. */
+export function brokenOff(attack: Attack, error: unknown): AttackResult {
+  return resultOf(attack, [], null, `it broke off: ${error instanceof Error ? error.message : String(error)}`);
+}
+
+function resultOf(attack: Attack, judged: readonly Judged[], control: number | null, notRun: string | null): AttackResult {
+  const { name, title, tier, knowledge, source } = attack;
+  const spread = (field: keyof Score): Spread | null => spreadOf(judged.map(({ score }) => score[field] ?? null));
+  const mean = (field: keyof Score): number | null => spread(field)?.mean ?? null;
   return {
-    name: attack.name,
-    title: attack.title,
-    tier: attack.tier,
-    knowledge: attack.knowledge,
-    source: attack.source,
+    name,
+    title,
+    tier,
+    knowledge,
+    source,
     vocabularyTop1: mean("vocabularyTop1"),
     vocabularyTop10: mean("vocabularyTop10"),
     distinguishableTop1: mean("distinguishableTop1"),
@@ -57,15 +67,12 @@ export async function runAttack(attack: Attack, trials: readonly Trial[], option
     control,
     controlSetting: attack.control && { setting: attack.control.setting, judged: attack.control.judged, least: attack.control.least },
     keys: judged.length,
-    spread: {
-      vocabularyTop1: spreadOf(judged.map(({ score }) => score.vocabularyTop1 ?? null)),
-      textTokens: spreadOf(judged.map(({ score }) => score.textTokens ?? null)),
-    },
+    spread: { vocabularyTop1: spread("vocabularyTop1"), textTokens: spread("textTokens") },
     curve: meanCurve(judged),
-    figures: meanFigures(judged.map(({ outcome }) => outcome.figures ?? {})),
-    remark: last?.remark ?? null,
+    figures: meanFigures(judged.map(({ figures }) => figures)),
+    remark: judged.at(-1)?.outcome.remark ?? null,
     complete: judged.every(({ complete }) => complete),
-    notRun: missing,
+    notRun,
   };
 }
 
@@ -78,15 +85,20 @@ async function judge(attack: Attack, trial: Trial, options: RunOptions, index: n
     const { vocabularyTop1, textTokens } = scoreGuess(guess, trial.truth, outcome.classes);
     return { x, vocabularyTop1, textTokens };
   });
-  return { score: scoreOf(outcome, trial), outcome, points, seconds, complete: !clock.expired };
+  const figures = { ...outcome.figures, ...(await outcome.measure?.(trial.owner)) };
+  return { score: scoreOf(outcome, trial), outcome, points, figures, seconds, complete: !clock.expired };
 }
 
-/** A guess is scored on the vocabulary and on unseen text; recovered texts on themselves. */
+/** A guess is scored on the vocabulary and on unseen text; recovered texts on themselves, as far as they were attempted. */
 function scoreOf({ guess, texts, classes }: Outcome, { truth, owner }: Trial): Partial<Score> {
   return {
     ...(guess ? scoreGuess(guess, truth, classes) : {}),
-    ...(texts ? scoreTexts(texts, owner.plainTraffic, truth.special) : {}),
+    ...(texts ? scoreTexts(texts, attempted(owner.plainTraffic, texts), truth.special) : {}),
   };
+}
+
+function attempted(truth: readonly Uint32Array[], texts: readonly Int32Array[]): Uint32Array[] {
+  return texts.map((text, index) => (truth[index] as Uint32Array).subarray(0, text.length));
 }
 
 async function runControl(attack: Attack, trial: Trial, options: RunOptions): Promise<number | null> {

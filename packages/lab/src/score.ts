@@ -31,25 +31,29 @@ export interface Truth {
   readonly special: ReadonlySet<number>;
   /** Texts that the attacker has not seen, in plain ids. */
   readonly heldOut: readonly Uint32Array[];
+  /** Word of each plain id where several ids stand for one: each is right when its word is guessed, and a word counts once. Absent: one id a word. */
+  readonly words?: Uint32Array;
 }
 
 /** Scores a guess. `classes`: see `Outcome.classes`. */
-export function scoreGuess(guess: Guess, { permutation, special, heldOut }: Truth, classes?: Uint32Array): Score {
-  const sizes = new Map<number, number>();
-  if (classes) for (const each of classes) sizes.set(each, (sizes.get(each) ?? 0) + 1);
+export function scoreGuess(guess: Guess, { permutation, special, heldOut, words }: Truth, classes?: Uint32Array): Score {
+  const word = (plain: number): number => words?.[plain] ?? plain;
+  const idsOfWord = countEach(words);
+  const sizes = countEach(classes);
   const counts = { ordinary: 0, top1: 0, top10: 0, alone: 0, aloneTop1: 0, specialTop1: 0 };
   for (const [plain, cipher] of permutation.entries()) {
-    const rank = guess.rankOf(cipher, plain);
+    const rank = guess.rankOf(cipher, word(plain));
     if (special.has(plain)) {
       counts.specialTop1 += Number(rank === 0);
       continue;
     }
     const alone = !classes || sizes.get(classes[plain] as number) === 1;
-    counts.ordinary += 1;
-    counts.top1 += Number(rank === 0);
-    counts.top10 += Number(rank >= 0);
-    counts.alone += Number(alone);
-    counts.aloneTop1 += Number(alone && rank === 0);
+    const weight = 1 / (idsOfWord.get(word(plain)) ?? 1);
+    counts.ordinary += weight;
+    counts.top1 += weight * Number(rank === 0);
+    counts.top10 += weight * Number(rank >= 0);
+    counts.alone += weight * Number(alone);
+    counts.aloneTop1 += weight * Number(alone && rank === 0);
   }
   return {
     vocabularyTop1: share(counts.top1, counts.ordinary),
@@ -59,7 +63,7 @@ export function scoreGuess(guess: Guess, { permutation, special, heldOut }: Trut
     special: special.size === 0 ? null : counts.specialTop1 / special.size,
     ...scoreTexts(
       heldOut.map((text) => Int32Array.from(text, (plain) => guess.top(permutation[plain] as number))),
-      heldOut,
+      words ? heldOut.map((text) => text.map(word)) : heldOut,
       special,
     ),
   };
@@ -80,6 +84,12 @@ export function scoreTexts(
     }
   }
   return { textTokens: all === 0 ? null : right / all, bleu: all === 0 ? null : bleu(recovered, texts) };
+}
+
+function countEach(numbers: Iterable<number> = []): Map<number, number> {
+  const counts = new Map<number, number>();
+  for (const each of numbers) counts.set(each, (counts.get(each) ?? 0) + 1);
+  return counts;
 }
 
 const share = (part: number, whole: number): number => (whole === 0 ? 0 : part / whole);

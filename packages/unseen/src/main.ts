@@ -4,6 +4,8 @@
  */
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
+import { addContestCommands } from "./commands/contest.ts";
+import { addAttackCommands } from "./commands/attack.ts";
 import { addEncoderCommands } from "./commands/encode.ts";
 import { addEncryptCommands } from "./commands/encrypt.ts";
 import { addInspectCommand } from "./commands/inspect.ts";
@@ -34,6 +36,8 @@ export function createProgram(): Command {
   addEncoderCommands(program);
   addIdCommands(program);
   addTensorCommands(program);
+  addAttackCommands(program, version);
+  addContestCommands(program);
   program.addHelpText(
     "after",
     "\nEvery flag is also an environment variable, UNSEEN_ and its name; a flag wins. UNSEEN_HOME holds keys, bundles and models (default ~/.unseen).",

@@ -2,9 +2,10 @@
  * Decompositions of small dense matrices, by ml-matrix, in float64.
  * @module
  */
-import { CholeskyDecomposition, EigenvalueDecomposition, Matrix as MlMatrix, SingularValueDecomposition } from "ml-matrix";
+import { CholeskyDecomposition, EigenvalueDecomposition, Matrix as MlMatrix, QrDecomposition, SingularValueDecomposition } from "ml-matrix";
+import { seeded } from "../seed.ts";
 import { matrix, type Matrix } from "./matrix.ts";
-import { multiplyFirstTransposed } from "./multiply.ts";
+import { multiply, multiplyFirstTransposed } from "./multiply.ts";
 
 const toMl = ({ rows, columns, values }: Matrix): MlMatrix => MlMatrix.from1DArray(rows, columns, values);
 
@@ -23,6 +24,39 @@ export function symmetricEigen(of: Matrix): { readonly values: Float64Array; rea
     for (let i = 0; i < of.rows; i += 1) vectors.values[i * of.rows + to] = eigenvectorMatrix.get(i, from);
   });
   return { values: Float64Array.from(order, (index) => realEigenvalues[index] as number), vectors };
+}
+
+/** Passes over the rows, and directions beyond those asked for: enough for a good approximation of what varies most. */
+const PASSES = 3;
+const SPARE = 8;
+
+/**
+ * Orthonormal directions in which the rows vary most, as columns of `(columns, count)`; approximate. Rows are taken as they are,
+ * so centre them first.
+ *
+ * Source: Halko, Martinsson, Tropp, "Finding structure with randomness", SIAM Review 53 (2011), subspace iteration.
+ */
+export function principalDirections(of: Matrix, count: number): Matrix {
+  const width = Math.min(of.columns, of.rows, count + SPARE);
+  const random = seeded(1, "principal directions");
+  let directions = matrix(
+    of.columns,
+    width,
+    Float64Array.from({ length: of.columns * width }, () => random.gaussian()),
+  );
+  for (let pass = 0; pass < PASSES; pass += 1) directions = multiplyFirstTransposed(of, multiply(of, orthonormal(directions)));
+  const basis = orthonormal(directions);
+  const projected = multiply(of, basis);
+  const { vectors } = symmetricEigen(multiplyFirstTransposed(projected, projected));
+  const kept = matrix(width, Math.min(count, width));
+  for (let i = 0; i < width; i += 1)
+    for (let k = 0; k < kept.columns; k += 1) kept.values[i * kept.columns + k] = vectors.values[i * width + k] as number;
+  return multiply(basis, kept);
+}
+
+/** The same column space with orthonormal columns. */
+function orthonormal(of: Matrix): Matrix {
+  return fromMl(new QrDecomposition(toMl(of)).orthogonalMatrix);
 }
 
 /** Singular values in descending order. */

@@ -2,9 +2,9 @@
  * Nearest neighbours among the rows of two matrices: the step in which an attacker pairs what belongs together.
  * @module
  */
-import { symmetricEigen } from "./decompose.ts";
-import { matrix, meanRow, rowOf, subtractRow, type Matrix } from "./matrix.ts";
-import { eachPanelOfProduct, multiply, multiplyFirstTransposed } from "./multiply.ts";
+import { principalDirections } from "./decompose.ts";
+import { meanRow, rowOf, subtractRow, type Matrix } from "./matrix.ts";
+import { eachPanelOfProduct, multiply } from "./multiply.ts";
 
 /** Products above which candidates are first chosen in few dimensions. */
 const DIRECT_PRODUCTS = 3e10;
@@ -39,10 +39,7 @@ export function nearest(from: Matrix, among: Matrix, count: number, onProgress?:
 function sketch(from: Matrix, among: Matrix): [Matrix, Matrix] {
   const mean = meanRow(among);
   const centred = subtractRow(among, mean);
-  const { vectors } = symmetricEigen(multiplyFirstTransposed(centred, centred));
-  const directions = matrix(vectors.rows, SKETCH);
-  for (let i = 0; i < vectors.rows; i += 1)
-    for (let k = 0; k < SKETCH; k += 1) directions.values[i * SKETCH + k] = vectors.values[i * vectors.columns + k] as number;
+  const directions = principalDirections(centred, SKETCH);
   return [multiply(subtractRow(from, mean), directions), multiply(centred, directions)];
 }
 

@@ -2,18 +2,24 @@
  * The matrices of an encoder's tower of text, folded.
  * @module
  */
-import type { Encoder } from "@unseen/core/blueprint/encoder.ts";
+import type { Encoder, Tower } from "@unseen/core/blueprint/encoder.ts";
 import type { Model } from "@unseen/core/blueprint/model.ts";
 import { BLOCK_PARTS, EncoderWeights, type BlockParts } from "@unseen/core/reference/encoder-weights.ts";
 import { centred, folded, plain } from "./fold.ts";
 import type { Weights } from "./weights.ts";
 
-/** Throws `CHECKPOINT_*` when a matrix is asked for and missing. The encoder has a tower that takes token ids. */
+/** An encoder's tower of text and its weights. The encoder has a tower that takes token ids. */
+export function textWeights(model: Model, { family, towers }: Encoder): { readonly weights: EncoderWeights; readonly tower: Tower } {
+  const tower = towers.find(({ input }) => input.kind === "tokens")!;
+  const prefix = family.startsWith("clip") ? "text_model." : `${family === "xlm-roberta" ? "roberta" : family}.`;
+  return { weights: new EncoderWeights(model, [prefix]), tower };
+}
+
+/** Throws `CHECKPOINT_*` when a matrix is asked for and missing. */
 export function encoderMatrices(model: Model, encoder: Encoder): Weights {
-  const tower = encoder.towers.find(({ input }) => input.kind === "tokens")!;
+  const { weights, tower } = textWeights(model, encoder);
   const { family } = encoder;
   const clip = family.startsWith("clip");
-  const weights = new EncoderWeights(model, [clip ? "text_model." : `${family === "xlm-roberta" ? "roberta" : family}.`]);
   const parts = BLOCK_PARTS[family] as BlockParts;
   const name = (index: number, part: string): string => `${parts.layer.replace("#", String(index))}.${part}`;
   const before = tower.norms === "before";

@@ -26,6 +26,7 @@ import {
   type EncryptOnnxCommand,
 } from "../onnx/commands.ts";
 import type { Terminal } from "../terminal.ts";
+import { worthOf } from "../worth.ts";
 
 const transformOptions: readonly OptionSpecification[] = [
   { flags: "--out <path>", description: "directory to make, or a file ending in .gguf" },
@@ -114,8 +115,11 @@ export function addEncryptCommands(program: Command): void {
       if (fidelity) terminal.print(`Fidelity ${describeFidelity(fidelity, encoder)}`);
       if (clear.length > 0) terminal.note(`WARNING: whoever runs the model will see ${clear.join(", ")} IN CLEAR.`);
       terminal.print();
-      terminal.print("What it is worth: logs, caches, networks and curious eyes see numbers without words. An operator who holds");
-      terminal.print("these weights and the public model they came from can undo it: see docs/threat-model.md.");
+      terminal.print("What it is worth: logs, caches, networks and curious eyes see numbers without words. Much traffic of a known kind");
+      terminal.print("can be deciphered from the numbers alone, and an operator who holds these weights and the public model they");
+      terminal.print("came from can undo it: see docs/threat-model.md.");
+      const worth = bundle.vocabularySize === 0 ? null : encoder ? "encoder" : "decoder";
+      for (const line of await worthOf(home, bundle, worth)) terminal.print(line);
       if (encoder) terminal.print(`Next:    load ${result.output} with transformers, between \`unseen encipher\` and \`unseen decipher\``);
       else terminal.print(`Next:    unseen serve ${result.output}`);
       return { ...describe(result), bundle: bundle.name, key: key.id, fidelity };

@@ -11,6 +11,7 @@ import type { Command } from "commander";
 import { addCommand, wholeNumber } from "../command.ts";
 import { connectModels, hostOptions, type HostFlags } from "../models.ts";
 import type { Terminal } from "../terminal.ts";
+import { worthOf } from "../worth.ts";
 
 const PORT = wholeNumber(0, 65_535);
 
@@ -105,7 +106,8 @@ export function addServeCommands(program: Command): void {
       { flags: "--origin <origin>", description: "let pages of this origin call the gateway", repeated: true },
     ],
     async run({ options, terminal }) {
-      const models = await connectModels(resolveHome(), options);
+      const home = resolveHome();
+      const models = await connectModels(home, options);
       const gateway = await startGateway({
         models,
         port: Number(options.port),
@@ -121,10 +123,13 @@ export function addServeCommands(program: Command): void {
       });
       announceExposure(options.hostname, options.apiKey, terminal);
       terminal.print(`OpenAI base URL  ${gateway.baseUrl}`);
-      for (const model of models)
+      for (const model of models) {
         terminal.print(
           `Model            ${model.id}  ${model.bundle.fingerprint}  at ${model.engines.map((engine) => engine.url).join(", ")}`,
         );
+        const kind = model.bundle.vocabularySize === 0 ? null : "encoder" in model ? "encoder" : "decoder";
+        for (const line of await worthOf(home, model.bundle, kind)) terminal.print(`                 ${line}`);
+      }
       terminal.result({ url: gateway.url, baseUrl: gateway.baseUrl, models: models.map((model) => model.id) });
       await untilStopped();
       await gateway.close();

@@ -24,6 +24,7 @@ import { affordableTokens, describeFidelity, measureFidelity, sampleSequences } 
 import { openModelFor } from "../models.ts";
 import { streamDemonstration } from "../demonstration.ts";
 import type { Terminal } from "../terminal.ts";
+import { worthOf } from "../worth.ts";
 
 /** The small story model that comes with the package. */
 export const BUNDLED_MODEL = fileURLToPath(new URL("../../models/story-llama", import.meta.url));
@@ -73,6 +74,7 @@ export function addStartCommand(program: Command): void {
         try {
           terminal.print(`OpenAI base URL  ${gateway.baseUrl}`);
           terminal.print(`Blind host       ${host.url} (process ${host.child.pid}, started with the encrypted directory alone)`);
+          for (const line of await worthOf(home, bundle, "decoder")) terminal.print(`                 ${line}`);
           terminal.print();
           const shown = await streamDemonstration({
             gateway,

@@ -19,6 +19,7 @@ import type { OnnxType } from "@unseen/core/checkpoint/onnx.ts";
 import { UnseenError } from "@unseen/core/errors.ts";
 import { EXIT_CODE, wholeNumber, type OptionSpecification } from "../command.ts";
 import type { Terminal } from "../terminal.ts";
+import { worthOf } from "../worth.ts";
 import { bundleOnnx, readSurroundings } from "./bundle.ts";
 import { OnnxRunner } from "./runner.ts";
 
@@ -151,8 +152,10 @@ export async function encryptOnnxCommand(command: EncryptOnnxCommand): Promise<o
   const fidelity = command.measure ? await compare(source, result.output, key, options, undefined, 1) : null;
   if (fidelity) terminal.print(`Fidelity largest difference ${fidelity.maxRelativeDifference.toExponential(1)} of the largest output`);
   terminal.print();
-  terminal.print("What it is worth: logs, caches, networks and curious eyes see numbers without meaning. An operator who holds");
-  terminal.print("these weights and the public model they came from can undo it: see docs/threat-model.md.");
+  terminal.print("What it is worth: logs, caches, networks and curious eyes see numbers without meaning. Much traffic of a known kind");
+  terminal.print("can be deciphered from the numbers alone, and an operator who holds these weights and the public model they");
+  terminal.print("came from can undo it: see docs/threat-model.md.");
+  for (const line of await worthOf(home, result.manifest, result.manifest.vocabularySize === 0 ? null : "encoder")) terminal.print(line);
   terminal.print(`Next:    unseen serve ${result.output}`);
   return {
     output: result.output,
