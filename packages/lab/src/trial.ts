@@ -45,14 +45,16 @@ export interface KeyedModel {
   readonly exact?: Weights | null;
 }
 
-/** Puts a subject under a key. The seed chooses what known pairs come first. */
+/** Puts a subject under a key. The seed chooses in which order texts were recorded, and what known pairs come first. */
 export function makeTrial(subject: Subject, { permutation, encrypted, exact = null }: KeyedModel, seed: number): Trial {
   const { vocabulary, special, texts, spelling, base } = subject;
+  // What comes first matters to whoever has recorded little: as many beginnings as keys.
+  const recorded = shuffled(texts.recorded, seeded(seed, "order of recording"));
   const encipher = (ids: Uint32Array): Uint32Array => ids.map((id) => permutation[id] as number);
   return {
     evidence: {
       vocabulary,
-      traffic: texts.recorded.map(encipher),
+      traffic: recorded.map(encipher),
       prior: texts.prior,
       known: knownPairs(subject, permutation, seed),
       encrypted,
@@ -60,7 +62,7 @@ export function makeTrial(subject: Subject, { permutation, encrypted, exact = nu
       spelling,
     },
     truth: { permutation, special, heldOut: texts.heldOut },
-    owner: { permutation, plainTraffic: texts.recorded, exact },
+    owner: { permutation, plainTraffic: recorded, exact },
   };
 }
 
@@ -78,6 +80,6 @@ function knownPairs({ vocabulary, special, texts, knownText }: Subject, secret: 
   return ids.filter((plain) => !special.has(plain)).map((plain) => ({ plain, cipher: secret[plain] as number }));
 }
 
-function shuffled(ids: readonly number[], random: RandomStream): number[] {
-  return Array.from(permutation(random, ids.length), (at) => ids[at] as number);
+function shuffled<T>(items: readonly T[], random: RandomStream): T[] {
+  return items.length === 0 ? [] : Array.from(permutation(random, items.length), (at) => items[at] as T);
 }

@@ -37,7 +37,8 @@ Logs, caches, networks and curious eyes see numbers without words. ${LIMITS}
 `;
 }
 
-const LIMITS = `Someone who holds these files **and** the
+const LIMITS = `Much traffic
+of a known kind can be deciphered from the ids alone. Someone who holds these files **and** the
 public model that they were made from can match the two and recover the vocabulary: against a determined
 operator of a public model this is obfuscation, not encryption. See the threat model in Unseen's documentation.
 

@@ -15,7 +15,7 @@ import { normaliseRows } from "@unseen/core/reference/layers.ts";
 import { frequencies } from "@unseen/core/reference/rotary.ts";
 import { WeightReader, type LayerWeights, type Linear, type NormWeights } from "@unseen/core/reference/weights.ts";
 import { matrix, rowOf, type Matrix } from "../numeric/matrix.ts";
-import { applyDense, dense, type Dense } from "./dense.ts";
+import { applyDense, dense, type Dense } from "../weights/dense.ts";
 import { softmaxInPlace } from "./softmax.ts";
 
 /** The beginning of a text as the next position needs it. Never changed: one prefix can be continued in many ways. */

@@ -15,7 +15,7 @@ import { BLOCK_PARTS, EncoderWeights, type BlockParts } from "@unseen/core/refer
 import { add, normaliseRows } from "@unseen/core/reference/layers.ts";
 import type { NormWeights } from "@unseen/core/reference/weights.ts";
 import { matrix, rowOf, type Matrix } from "../numeric/matrix.ts";
-import { applyDense, dense, type Dense } from "./dense.ts";
+import { applyDense, dense, type Dense } from "../weights/dense.ts";
 import { softmaxInPlace } from "./softmax.ts";
 
 /** Tokens that are run at once. */

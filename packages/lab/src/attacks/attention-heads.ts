@@ -32,8 +32,19 @@ export function headsOf(weights: Weights, layer: number): AttentionHead[] {
   const { pairs, still } = rotaryRows(layout, rotatedDimensions(weights, layer));
   return Array.from({ length: layout.heads }, (_, head) => {
     const kvHead = Math.floor((head * layout.kvHeads) / layout.heads);
-    const rows = (of: Matrix, index: number) => takeRows(of, Uint32Array.from({ length: layout.headSize }, (_, i) => index * layout.headSize + i));
-    return { queries: rows(queries, head), keys: rows(keys, kvHead), values: rows(values, kvHead), output: rows(written, head), pairs, still };
+    const rows = (of: Matrix, index: number) =>
+      takeRows(
+        of,
+        Uint32Array.from({ length: layout.headSize }, (_, i) => index * layout.headSize + i),
+      );
+    return {
+      queries: rows(queries, head),
+      keys: rows(keys, kvHead),
+      values: rows(values, kvHead),
+      output: rows(written, head),
+      pairs,
+      still,
+    };
   });
 }
 

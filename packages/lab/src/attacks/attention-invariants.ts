@@ -66,8 +66,8 @@ async function describe(models: TwoModels, context: Context) {
     }
   }
   return {
-    encrypted: joinColumns(sides.encrypted),
-    base: joinColumns(sides.base),
+    encrypted: joinColumns(sides.encrypted, tables.base.rows),
+    base: joinColumns(sides.base, tables.base.rows),
     figures: { headsPaired: sum.paired / sum.layers, spectrumError: sum.error / sum.layers },
   };
 }

@@ -10,7 +10,7 @@ import { matchLogits } from "./logit-fingerprint.ts";
 import { guessOf } from "./pairing.ts";
 import { matchStates } from "./state-fingerprint.ts";
 import { roundingBetween } from "./storage-rounding.ts";
-import { exactEncryption, missingModels, twoModels } from "./two-models.ts";
+import { exactEncryption, missingModels, missingStreams, twoModels } from "./two-models.ts";
 
 /** Numbers of the states of all tokens; two gigabytes. */
 const MAXIMUM_STATES = 2 ** 28;
@@ -25,7 +25,8 @@ export const functionalFingerprint: Attack = {
   source: "exactness itself: an encrypted model gives the plain one's answers in another order",
   missing(evidence) {
     const { encrypted, base } = evidence;
-    const reason = missingModels(evidence);
+    // Decoders are compared by their answers, encoders by their streams.
+    const reason = base?.kind === "encoder" ? missingStreams(evidence) : missingModels(evidence);
     if (reason !== null || !encrypted || !base) return reason;
     if (!encrypted.model || !base.model) return "it runs the models itself, which it can do with safetensors and GGUF and not with ONNX";
     if (encrypted.kind !== base.kind) return `the encrypted model is ${a(encrypted.kind)}, the public one ${a(base.kind)}`;
@@ -36,8 +37,7 @@ export const functionalFingerprint: Attack = {
   async run(evidence, context) {
     const models = twoModels(evidence);
     const found = await (models.base.kind === "decoder" ? matchLogits(models, context) : matchStates(models, context));
-    if (!found)
-      return { guess: new Guess(evidence.vocabulary), remark: "The time did not suffice to run both models on every token." };
+    if (!found) return { guess: new Guess(evidence.vocabulary), remark: "The time did not suffice to run both models on every token." };
     return { guess: guessOf(found.neighbours), classes: classesOfRows(found.features, PROPAGATION * roundingBetween(models)) };
   },
   control: exactEncryption(0.95),

@@ -15,7 +15,6 @@ const STEPS: readonly number[] = [20, 50, 100, 200, 500, 1000];
 /** What fewer pairs have led to is built upon where it gives so many of the further pairs right. */
 const TRUSTED = 0.5;
 
-
 export const knownRidge: Attack = {
   name: "known-ridge",
   title: "Fits the map between the two streams to known pairs of ids by ridge regression, pairs all rows and refines.",
@@ -39,7 +38,12 @@ export const knownRidge: Attack = {
       const span = [(0.9 * index) / steps.length, (0.9 * (index + 1)) / steps.length] as const;
       const trust = last ? shareRight(last.guess, known.slice(steps[index - 1])) : 0;
       if (!last || trust < 1 || !isClear(last.matches, evidence.vocabulary)) {
-        const { neighbours, matches } = await refine(tables, { certain: known, seeds: last && trust > TRUSTED ? last.matches : [] }, context, span);
+        const { neighbours, matches } = await refine(
+          tables,
+          { certain: known, seeds: last && trust > TRUSTED ? last.matches : [] },
+          context,
+          span,
+        );
         last = { matches, guess: guessOf(neighbours) };
       }
       points.push({ x: count, guess: withKnown(last.guess, known) });

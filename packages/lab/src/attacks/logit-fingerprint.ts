@@ -4,10 +4,10 @@
  * @module
  */
 import type { Context } from "../attack.ts";
-import { centreRows, matrix, transpose, type Matrix } from "../numeric/matrix.ts";
+import { centreRows, transpose, type Matrix } from "../numeric/matrix.ts";
 import type { Neighbours } from "../numeric/nearest.ts";
 import { singleTokenAnswers, type SingleTokenAnswers } from "../weights/single-token.ts";
-import { joinColumns, standardised } from "./features.ts";
+import { joinColumns, joinRows, standardised } from "./features.ts";
 import { isSettled, mutualMatches, nearestPlain, type Match } from "./pairing.ts";
 import { sortedSketch } from "./sorted-sketch.ts";
 import type { TwoModels } from "./two-models.ts";
@@ -58,9 +58,7 @@ async function fingerprints({ model }: TwoModels["base"], context: Context, [sta
     // Softmax does not see a common shift.
     sketches.push(sortedSketch(centreRows(answers.logits(tokens))));
   }
-  const sketch = matrix(answers.vocabulary, sketches[0]?.columns ?? 0);
-  sketches.reduce((offset, { values }) => (sketch.values.set(values, offset), offset + values.length), 0);
-  return { answers, sketch: standardised(sketch) };
+  return { answers, sketch: standardised(joinRows(sketches)) };
 }
 
 /** What each token makes of the anchors, and what the anchors make of it: `(V, 2 anchors)`. */

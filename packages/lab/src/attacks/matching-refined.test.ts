@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { encryptedTrial, LLAMA, measured, randomModel, testAttack, noisyTrial } from "./encrypted-models.fixture.ts";
+import { LLAMA, measured, randomModel, testAttack, noisyTrial } from "./encrypted-models.fixture.ts";
 import { matchingRefined } from "./matching-refined.ts";
 import { vocabularyMatching } from "./vocabulary-matching.ts";
 

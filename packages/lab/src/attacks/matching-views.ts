@@ -8,7 +8,9 @@
 import { decoderOf } from "@unseen/core/blueprint/families/index.ts";
 import { matrix, meanRow, rowOf, transpose, type Matrix } from "../numeric/matrix.ts";
 import { multiply, multiplyFirstTransposed, multiplyTransposed } from "../numeric/multiply.ts";
+import { rowsOf } from "../weights/batched.ts";
 import type { LayerMatrices, Weights } from "../weights/weights.ts";
+import { joinRows } from "./features.ts";
 import { sortedSketch } from "./sorted-sketch.ts";
 
 /** Rows of a product that are held at a time. */
@@ -31,7 +33,8 @@ export function tableViews({ embedding, head }: Tables): View[] {
 /** The views of one block: one for the neurons' gates, one for what they read, one for what they write. */
 export function layerViews({ embedding, head }: Tables, { gate, up, down }: LayerMatrices): View[] {
   // A gated neuron's `up` may be scaled by any number, if `down` is scaled back. Others have at most a positive scale.
-  const form = (table: Matrix, readers: Matrix): Matrix => (gate ? oriented(table, normalised(table, readers)) : normalised(table, readers));
+  const form = (table: Matrix, readers: Matrix): Matrix =>
+    gate ? oriented(table, normalised(table, readers)) : normalised(table, readers);
   const views: View[] = [];
   if (gate) views.push({ table: embedding, readers: normalised(embedding, gate) });
   if (up) views.push({ table: embedding, readers: form(embedding, up) });
@@ -52,7 +55,10 @@ export function tablesOfModel(weights: Weights): Tables {
 
 /** Whether a model has blocks with a known order of neurons, rather than mixtures of experts. */
 export function hasNeurons({ kind, model }: Weights): boolean {
-  return kind === "encoder" || (kind === "decoder" && model !== null && decoderOf(model.config).architecture.layers.every(({ experts }) => !experts));
+  return (
+    kind === "encoder" ||
+    (kind === "decoder" && model !== null && decoderOf(model.config).architecture.layers.every(({ experts }) => !experts))
+  );
 }
 
 /** Whether a view of a model's tables alone exists. */
@@ -64,14 +70,9 @@ export function hasTableView({ kind, vocabulary }: Weights): boolean {
 export function sketchOf({ table, readers }: View): Matrix {
   const parts: Matrix[] = [];
   for (let start = 0; start < table.rows; start += SLAB) {
-    const rows = Math.min(SLAB, table.rows - start);
-    const slab = matrix(rows, table.columns, table.values.subarray(start * table.columns, (start + rows) * table.columns));
-    parts.push(sortedSketch(multiplyTransposed(slab, readers)));
+    parts.push(sortedSketch(multiplyTransposed(rowsOf(table, start, start + SLAB), readers)));
   }
-  const columns = parts[0]?.columns ?? 0;
-  const out = matrix(table.rows, columns);
-  for (const [index, { values }] of parts.entries()) out.values.set(values, index * SLAB * columns);
-  return out;
+  return joinRows(parts);
 }
 
 /** Readers scaled so that each column of the product with the table has mean square 1. */

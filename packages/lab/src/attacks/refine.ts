@@ -9,10 +9,11 @@
  */
 import type { Context, KnownPair } from "../attack.ts";
 import { procrustes, ridge } from "../numeric/decompose.ts";
-import { matrix, rowOf, takeRows, type Matrix } from "../numeric/matrix.ts";
+import { rowOf, takeRows, type Matrix } from "../numeric/matrix.ts";
 import { multiply } from "../numeric/multiply.ts";
 import type { Neighbours } from "../numeric/nearest.ts";
-import { joinColumns } from "./features.ts";
+import { mapped } from "../weights/batched.ts";
+import { joinColumns, joinRows } from "./features.ts";
 import { isSettled, mutualMatches, nearestPlain, type Match } from "./pairing.ts";
 import type { TwoModels } from "./two-models.ts";
 
@@ -59,7 +60,10 @@ export async function refine(
   [start, end]: readonly [number, number],
 ): Promise<Refined> {
   const sure = { plain: new Set(certain.map(({ plain }) => plain)), cipher: new Set(certain.map(({ cipher }) => cipher)) };
-  const besides = (pairs: readonly KnownPair[]) => [...certain, ...pairs.filter(({ plain, cipher }) => !sure.plain.has(plain) && !sure.cipher.has(cipher))];
+  const besides = (pairs: readonly KnownPair[]) => [
+    ...certain,
+    ...pairs.filter(({ plain, cipher }) => !sure.plain.has(plain) && !sure.cipher.has(cipher)),
+  ];
   let pairs = besides(seeds);
   for (let round = 1; ; round += 1) {
     const [encrypted, base] = aligned(tables, pairs);
@@ -84,7 +88,7 @@ function aligned(tables: readonly TablePair[], pairs: readonly KnownPair[]): rea
     // Few pairs tell of few directions; what lies in others says nothing about a row.
     const encrypted = rotation ? table.encrypted : multiply(table.encrypted, ridge(to, to, RIDGE));
     const scale = 1 / residual(encrypted, base, pairs);
-    return [scaled(encrypted, scale), scaled(base, scale)] as const;
+    return [mapped(encrypted, (value) => value * scale), mapped(base, (value) => value * scale)] as const;
   });
   return [joinColumns(sides.map(([encrypted]) => encrypted)), joinColumns(sides.map(([, base]) => base))];
 }
@@ -92,7 +96,12 @@ function aligned(tables: readonly TablePair[], pairs: readonly KnownPair[]): rea
 function commonRotation(tables: readonly TablePair[], plain: readonly number[], cipher: readonly number[]): Matrix {
   // Tables of different size would count differently.
   const stacked = (side: keyof TablePair, ids: readonly number[]): Matrix =>
-    stack(tables.map((table) => scaled(takeRows(table[side], ids), 1 / size(table[side]))));
+    joinRows(
+      tables.map((table) => {
+        const scale = 1 / size(table[side]);
+        return mapped(takeRows(table[side], ids), (value) => value * scale);
+      }),
+    );
   return procrustes(stacked("base", plain), stacked("encrypted", cipher));
 }
 
@@ -111,25 +120,4 @@ function size({ values }: Matrix): number {
   let sum = 0;
   for (const value of values) sum += value * value;
   return Math.sqrt(sum / values.length) || 1;
-}
-
-function scaled({ rows, columns, values }: Matrix, by: number): Matrix {
-  return matrix(
-    rows,
-    columns,
-    values.map((value) => value * by),
-  );
-}
-
-function stack(parts: readonly Matrix[]): Matrix {
-  const out = matrix(
-    parts.reduce((sum, { rows }) => sum + rows, 0),
-    parts[0]?.columns ?? 0,
-  );
-  let at = 0;
-  for (const { values } of parts) {
-    out.values.set(values, at);
-    at += values.length;
-  }
-  return out;
 }

@@ -21,7 +21,8 @@ const DEVIATIONS = 3;
 
 /** For each cipher id the plain ids whose numbers are nearest, as logarithms in units of their spread. */
 export async function pairScalars(encrypted: readonly Invariant[], base: readonly Invariant[], context: Context): Promise<Outcome> {
-  const logarithms = (of: readonly Invariant[]) => ofColumns(of.map(({ values }) => values.map((value) => Math.log(Math.max(value, 1e-30)))));
+  const logarithms = (of: readonly Invariant[]) =>
+    ofColumns(of.map(({ values }) => values.map((value) => Math.log(Math.max(value, 1e-30)))));
   const plain = logarithms(base);
   const features = standardised(plain);
   const neighbours = await nearestPlain(standardised(logarithms(encrypted)), features, context, [0.3, 0.7]);

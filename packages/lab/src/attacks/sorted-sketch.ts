@@ -4,8 +4,8 @@
  */
 import { matrix, rowOf, type Matrix } from "../numeric/matrix.ts";
 
-/** Numbers kept of a row. */
-const WIDTH = 64;
+/** Numbers kept of a row, at most. */
+export const SKETCH_WIDTH = 64;
 
 /**
  * Sorts each row and takes means over sections that are short at both ends, where a token differs most from others:
@@ -15,7 +15,8 @@ export function sortedSketch(of: Matrix): Matrix {
   const edges = sections(of.columns);
   const out = matrix(of.rows, edges.length - 1);
   for (let i = 0; i < of.rows; i += 1) {
-    const row = rowOf(of, i).sort();
+    const row = rowOf(of, i);
+    row.sort();
     for (let section = 0; section < out.columns; section += 1) {
       const [start, end] = [edges[section] as number, edges[section + 1] as number];
       let sum = 0;
@@ -28,6 +29,8 @@ export function sortedSketch(of: Matrix): Matrix {
 
 /** Edges of the sections, at the places of Chebyshev's nodes. */
 function sections(count: number): number[] {
-  if (count <= WIDTH) return Array.from({ length: count + 1 }, (_, i) => i);
-  return [...new Set(Array.from({ length: WIDTH + 1 }, (_, i) => Math.round((count * (1 - Math.cos((Math.PI * i) / WIDTH))) / 2)))];
+  if (count <= SKETCH_WIDTH) return Array.from({ length: count + 1 }, (_, i) => i);
+  return [
+    ...new Set(Array.from({ length: SKETCH_WIDTH + 1 }, (_, i) => Math.round((count * (1 - Math.cos((Math.PI * i) / SKETCH_WIDTH))) / 2))),
+  ];
 }

@@ -14,7 +14,8 @@ import type { TwoModels } from "./two-models.ts";
 
 /** Pairs the tokens of two encoders of texts. null where the time did not suffice. Throws `FAMILY_*`, `CHECKPOINT_*`. */
 export async function matchStates({ encrypted, base }: TwoModels, context: Context): Promise<FingerprintMatch | null> {
-  const run = async ({ model }: TwoModels["base"], start: number) => model && singleTokenStates(model, (done) => context.proceed(start + 0.3 * done));
+  const run = async ({ model }: TwoModels["base"], start: number) =>
+    model && singleTokenStates(model, (done) => context.proceed(start + 0.3 * done));
   const theirs = await run(encrypted, 0);
   const ours = theirs && (await run(base, 0.3));
   if (!theirs || !ours) return null;

@@ -36,3 +36,10 @@ test("a mixture of experts has no view but its tables, and those only while they
   assert.match(vocabularyMatching.missing({ ...evidence, base: { ...evidence.base!, kind: "onnx" } })!, /ONNX/);
   assert.match(vocabularyMatching.missing({ ...evidence, base: { ...evidence.base!, layers: 3 } })!, /3/);
 });
+
+test("finds nothing, and says so, where the blocks have other shapes", async () => {
+  const trial = await encryptedTrial(randomModel({ ...BERT, intermediate_size: 52 }), "rotate", randomModel(BERT));
+  const { vocabularyTop1, figures, remark } = await measured(vocabularyMatching, trial);
+  assert.deepEqual([vocabularyTop1, figures["views"]], [0, 0]);
+  assert.match(remark!, /shapes/);
+});

@@ -4,17 +4,21 @@
  * @module
  */
 import type { Attack, Context } from "../attack.ts";
-import { matrix, rowOf, type Matrix } from "../numeric/matrix.ts";
+import { rowOf, type Matrix } from "../numeric/matrix.ts";
 import { classesOfRows, type Neighbours } from "../numeric/nearest.ts";
+import { mapped } from "../weights/batched.ts";
 import type { LayerMatrices } from "../weights/weights.ts";
 import { joinColumns, standardised } from "./features.ts";
 import { hasNeurons, hasTableView, layerViews, sketchOf, tablesOfModel, tableViews, type Tables, type View } from "./matching-views.ts";
 import { guessOf, isClear, mutualMatches, nearestPlain, type Match } from "./pairing.ts";
+import { SKETCH_WIDTH } from "./sorted-sketch.ts";
 import { roundingBetween } from "./storage-rounding.ts";
 import { exactEncryption, missingBlocks, twoModels, type TwoModels } from "./two-models.ts";
 
 /** Blocks that are looked at, spread over the whole depth. */
 const MAXIMUM_LAYERS = 8;
+/** Numbers that the features of one model may have; a gigabyte. */
+const MAXIMUM_NUMBERS = 2 ** 27;
 /** Share of the surest pairs from which the noise of each feature is measured. */
 const SURE_SHARE = 1 / 3;
 
@@ -37,6 +41,7 @@ export const vocabularyMatching: Attack = {
       guess: guessOf(neighbours),
       classes: classesOfRows(features, roundingBetween(models)),
       figures: { views },
+      ...(views === 0 ? { remark: "The blocks of the two models have different shapes, so there is nothing to compare." } : {}),
     };
   },
   control: exactEncryption(0.95),
@@ -59,7 +64,11 @@ export interface VocabularyMatch {
  *
  * @param span the part of the whole attack that this is, as shares 0..1
  */
-export async function matchVocabularies(models: TwoModels, context: Context, [start, end]: readonly [number, number]): Promise<VocabularyMatch> {
+export async function matchVocabularies(
+  models: TwoModels,
+  context: Context,
+  [start, end]: readonly [number, number],
+): Promise<VocabularyMatch> {
   const at = (share: number): number => start + (end - start) * share;
   const views = new Views(models);
   if (views.layers > 0) {
@@ -80,38 +89,58 @@ export async function matchVocabularies(models: TwoModels, context: Context, [st
 class Views {
   /** Blocks that can be added. */
   readonly layers: number;
+  readonly vocabulary: number;
   readonly encrypted: Matrix[] = [];
   readonly base: Matrix[] = [];
   readonly #models: TwoModels;
   readonly #tables: { readonly encrypted: Tables; readonly base: Tables };
 
   constructor(models: TwoModels) {
-    this.layers = hasNeurons(models.base) ? Math.min(models.base.layers, MAXIMUM_LAYERS) : 0;
+    const affordable = Math.max(1, Math.floor(MAXIMUM_NUMBERS / (models.base.vocabulary * 3 * SKETCH_WIDTH)));
+    this.layers = hasNeurons(models.base) && hasNeurons(models.encrypted) ? Math.min(models.base.layers, MAXIMUM_LAYERS, affordable) : 0;
+    this.vocabulary = models.base.vocabulary;
     this.#models = models;
     this.#tables = { encrypted: tablesOfModel(models.encrypted), base: tablesOfModel(models.base) };
   }
 
   addTables(): void {
-    for (const side of ["encrypted", "base"] as const) this.#add(side, tableViews(this.#tables[side]));
+    this.#add(tableViews(this.#tables.encrypted), tableViews(this.#tables.base));
   }
 
   /** The views of one of `layers` blocks that lie evenly in the whole depth. */
   addLayer(index: number): void {
     const layer = Math.floor((index * this.#models.base.layers) / this.layers);
-    for (const side of ["encrypted", "base"] as const)
-      this.#add(side, layerViews(this.#tables[side], this.#models[side].layer(layer) as LayerMatrices));
+    const of = (side: keyof TwoModels): View[] => layerViews(this.#tables[side], this.#models[side].layer(layer) as LayerMatrices);
+    this.#add(of("encrypted"), of("base"));
   }
 
-  #add(side: "encrypted" | "base", views: readonly View[]): void {
-    for (const view of views) this[side].push(standardised(sketchOf(view)));
+  /** Models of different shapes may have some views in common, or none. */
+  #add(encrypted: readonly View[], base: readonly View[]): void {
+    if (encrypted.length !== base.length) return;
+    for (const [index, view] of base.entries()) {
+      const [theirs, ours] = [encrypted[index] as View, view];
+      if (theirs.readers.rows !== ours.readers.rows) continue;
+      this.encrypted.push(standardised(sketchOf(theirs)));
+      this.base.push(standardised(sketchOf(ours)));
+    }
   }
 }
 
 /** Pairs tokens by all views; where there are sure pairs, with each feature in units of its noise between them. */
-async function match(views: Views, context: Context, span: readonly [number, number], sure: readonly Match[] | null): Promise<VocabularyMatch> {
-  const [encrypted, base] = [joinColumns(views.encrypted), joinColumns(views.base)];
+async function match(
+  views: Views,
+  context: Context,
+  span: readonly [number, number],
+  sure: readonly Match[] | null,
+): Promise<VocabularyMatch> {
+  const [encrypted, base] = [joinColumns(views.encrypted, views.vocabulary), joinColumns(views.base, views.vocabulary)];
   const scale = sure && precision(encrypted, base, sure);
-  const neighbours = await nearestPlain(scale ? weighted(encrypted, scale) : encrypted, scale ? weighted(base, scale) : base, context, span);
+  const neighbours = await nearestPlain(
+    scale ? weighted(encrypted, scale) : encrypted,
+    scale ? weighted(base, scale) : base,
+    context,
+    span,
+  );
   return { neighbours, features: base, matches: mutualMatches(neighbours), views: views.base.length };
 }
 
@@ -125,10 +154,6 @@ function precision(encrypted: Matrix, base: Matrix, pairs: readonly Match[]): Fl
   return squares.map((square) => 1 / Math.sqrt(square + 1e-12));
 }
 
-function weighted({ rows, columns, values }: Matrix, scale: Float64Array): Matrix {
-  return matrix(
-    rows,
-    columns,
-    values.map((value, at) => value * (scale[at % columns] as number)),
-  );
+function weighted(features: Matrix, scale: Float64Array): Matrix {
+  return mapped(features, (value, at) => value * (scale[at % features.columns] as number));
 }

@@ -20,7 +20,7 @@ export const TIER_WORDS: Readonly<Record<Tier, TierWords>> = {
   T0: {
     subject: "Someone who sees only the ids, on the wire or in a log,",
     attacker: "Sees token ids on the wire or in a log, and has no weights.",
-    worth: "A substitution cipher on tokens: words are hidden, statistics are not.",
+    worth: "A substitution cipher on tokens: it hides single requests, and not much traffic of a known kind.",
   },
   T1: {
     subject: "A host that cannot tell which public model this is",

@@ -4,21 +4,15 @@
  */
 import type { Linear } from "@unseen/core/reference/weights.ts";
 import { matrix, type Matrix } from "../numeric/matrix.ts";
-import { multiplyTransposed } from "../numeric/multiply.ts";
-import { plain } from "./fold.ts";
+import { applyDense, dense } from "./dense.ts";
 
 /** `(n, in)` -> `(n, out)`. */
 export type Batched = (x: Matrix) => Matrix;
 
 /** A linear layer with its bias. */
 export function batched(linear: Linear): Batched {
-  const weight = plain(linear);
-  const { bias } = linear;
-  return (x) => {
-    const y = multiplyTransposed(x, weight);
-    if (bias) for (let at = 0; at < y.values.length; at += 1) y.values[at]! += bias[at % y.columns] as number;
-    return y;
-  };
+  const layer = dense(linear);
+  return (x) => applyDense(layer, x);
 }
 
 /** Rows `start` to `end`, or to the last one, as a view. */

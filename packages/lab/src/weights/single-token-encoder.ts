@@ -35,7 +35,8 @@ export interface SingleTokenStates {
  */
 export async function singleTokenStates(model: Model, proceed: (done: number) => Promise<boolean>): Promise<SingleTokenStates | null> {
   const blueprint = blueprintOf(model.config);
-  if (blueprint.kind !== "encoder" || blueprint.vocabulary === null) throw new UnseenError("INTERNAL", `${model.name} is no encoder of texts.`);
+  if (blueprint.kind !== "encoder" || blueprint.vocabulary === null)
+    throw new UnseenError("INTERNAL", `${model.name} is no encoder of texts.`);
   checkShapes(model, blueprint);
   const { weights, tower } = textWeights(model, blueprint.architecture);
   const { family } = blueprint.architecture;

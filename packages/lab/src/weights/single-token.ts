@@ -116,7 +116,10 @@ function mix(w: LayerWeights, layer: Layer, a: Architecture): Batched {
     const out = matrix(x.rows, x.columns);
     const scores = router(x); // (n, experts)
     /** For each expert its tokens and their weights. */
-    const chosen: { readonly tokens: number[]; readonly shares: number[] }[] = Array.from({ length: count }, () => ({ tokens: [], shares: [] }));
+    const chosen: { readonly tokens: number[]; readonly shares: number[] }[] = Array.from({ length: count }, () => ({
+      tokens: [],
+      shares: [],
+    }));
     for (let token = 0; token < x.rows; token += 1) {
       const shares = softmax(scores.values.subarray(token * count, (token + 1) * count));
       const best = [...shares.keys()].toSorted((p, q) => (shares[q] as number) - (shares[p] as number)).slice(0, perToken);
@@ -130,7 +133,8 @@ function mix(w: LayerWeights, layer: Layer, a: Architecture): Batched {
       if (tokens.length === 0) continue;
       const fed = feed(w.experts[expert] as FeedForward, a)(takeRows(x, tokens));
       for (const [row, token] of tokens.entries())
-        for (let k = 0; k < x.columns; k += 1) out.values[token * x.columns + k]! += (shares[row] as number) * (fed.values[row * x.columns + k] as number);
+        for (let k = 0; k < x.columns; k += 1)
+          out.values[token * x.columns + k]! += (shares[row] as number) * (fed.values[row * x.columns + k] as number);
     }
     return out;
   };

@@ -3,8 +3,9 @@
  * @module
  */
 import type { Linear } from "@unseen/core/reference/weights.ts";
-import { matrix, rowOf, type Matrix } from "../numeric/matrix.ts";
+import { rowOf, type Matrix } from "../numeric/matrix.ts";
 import { multiplyTransposed } from "../numeric/multiply.ts";
+import { plain } from "./fold.ts";
 
 /** y = W x + b, in float64. */
 export interface Dense {
@@ -13,8 +14,8 @@ export interface Dense {
 }
 
 /** A layer as it is stored, in float64. */
-export function dense({ out, in: inward, weight, bias }: Linear): Dense {
-  return { weight: matrix(out, inward, Float64Array.from(weight)), bias };
+export function dense(linear: Linear): Dense {
+  return { weight: plain(linear), bias: linear.bias };
 }
 
 /** `(rows, in)` -> `(rows, out)`. */
