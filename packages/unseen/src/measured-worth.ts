@@ -13,11 +13,11 @@ export interface MeasuredWorth {
 
 export const measuredWorth: Readonly<Record<"decoder" | "encoder", Readonly<Record<Strength, MeasuredWorth>>>> = {
   decoder: {
-    permute: { model: "story-llama", attack: "functional-fingerprint", vocabularyTop1: 1, seconds: 5, keys: 5 },
-    rotate: { model: "story-llama", attack: "functional-fingerprint", vocabularyTop1: 1, seconds: 5, keys: 5 },
+    permute: { model: "story-llama", attack: "sorted-rows", vocabularyTop1: 1, seconds: 2, keys: 5 },
+    rotate: { model: "story-llama", attack: "functional-fingerprint", vocabularyTop1: 1, seconds: 9, keys: 5 },
   },
   encoder: {
-    permute: { model: "sst2-distilbert", attack: "sorted-rows", vocabularyTop1: 1, seconds: 2, keys: 5 },
-    rotate: { model: "sst2-distilbert", attack: "sorted-rows", vocabularyTop1: 1, seconds: 2, keys: 5 },
+    permute: { model: "sst2-distilbert", attack: "sorted-rows", vocabularyTop1: 1, seconds: 28, keys: 5 },
+    rotate: { model: "sst2-distilbert", attack: "sorted-rows", vocabularyTop1: 1, seconds: 28, keys: 5 },
   },
 };
