@@ -253,8 +253,10 @@ async function* defences(note: Note): AsyncGenerator<Finding> {
     strength: "rotate",
     tokenizer: await TextTokenizer.load(subject.source),
     files: { traffic: text, prior: null },
+    limits: { recorded: 10_000, heldOut: 5000, prior: 20_000 },
     keys: KEYS,
     seed: 1,
+    onPoint: ({ defence, x }) => note(`${defence} ${x}`),
     budgetSeconds: BUDGET_SECONDS,
   });
   for (const { defence, x, fidelity, recovery, cost, keys } of points) {
@@ -264,7 +266,6 @@ async function* defences(note: Note): AsyncGenerator<Finding> {
     const recovered = Object.entries(recovery).map(
       ([name, { vocabularyTop1, textTokens }]) => `${name} ids ${percent(vocabularyTop1)} text ${percent(textTokens)}`,
     );
-    note(`${defence} ${x}: ${kept}`);
     yield {
       claim: `${subject.name}: ${defence} ${x}`,
       figure: `${kept}; ${recovered.join(", ")}; ${keys} keys`,

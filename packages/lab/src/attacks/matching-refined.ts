@@ -5,7 +5,7 @@
  */
 import type { Attack } from "../attack.ts";
 import { classesOfRows } from "../numeric/nearest.ts";
-import { guessOf } from "./pairing.ts";
+import { guessOf, isClear } from "./pairing.ts";
 import { refine, tablesOf } from "./refine.ts";
 import { roundingBetween } from "./storage-rounding.ts";
 import { exactEncryption, twoModels } from "./two-models.ts";
@@ -23,9 +23,11 @@ export const matchingRefined: Attack = {
   missing: vocabularyMatching.missing,
   async run(evidence, context) {
     const models = twoModels(evidence);
-    const { matches } = await matchVocabularies(models, context, [0, 0.5]);
-    const seeds = matches.slice(0, Math.ceil(evidence.vocabulary * SEED_SHARE));
-    const { neighbours, rounds } = await refine(tablesOf(models), { seeds }, context, [0.5, 0.9]);
+    const first = await matchVocabularies(models, context, [0, 0.5]);
+    const seeds = first.matches.slice(0, Math.ceil(evidence.vocabulary * SEED_SHARE));
+    const { neighbours, rounds } = isClear(first.matches, evidence.vocabulary)
+      ? { ...first, rounds: 0 }
+      : await refine(tablesOf(models), { seeds }, context, [0.5, 0.9]);
     return {
       guess: guessOf(neighbours),
       classes: classesOfRows(models.base.embedding(), roundingBetween(models)),

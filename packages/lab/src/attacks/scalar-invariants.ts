@@ -18,6 +18,8 @@ export interface Invariant {
 
 /** Deviations of the error within which two tokens count as equal. */
 const DEVIATIONS = 3;
+/** Share of classes below which it is worth saying why they are fewer than tokens. */
+const MOST = 0.9;
 
 /** For each cipher id the plain ids whose numbers are nearest, as logarithms in units of their spread. */
 export async function pairScalars(encrypted: readonly Invariant[], base: readonly Invariant[], context: Context): Promise<Outcome> {
@@ -28,7 +30,13 @@ export async function pairScalars(encrypted: readonly Invariant[], base: readonl
   const neighbours = await nearestPlain(standardised(logarithms(encrypted)), features, context, [0.3, 0.7]);
   // The error of the logarithms, in the same units.
   const blur = Math.sqrt(base.reduce((sum, { error }, k) => sum + (error / deviation(plain, k)) ** 2, 0));
-  return { guess: guessOf(neighbours), classes: classesOfRows(features, (DEVIATIONS * blur) / Math.sqrt(features.columns)) };
+  const classes = classesOfRows(features, (DEVIATIONS * blur) / Math.sqrt(features.columns));
+  const apart = new Set(classes).size / classes.length;
+  return {
+    guess: guessOf(neighbours),
+    classes,
+    ...(apart < MOST ? { remark: "Storing the changed weights has rounded them, and many tokens lie closer together than that." } : {}),
+  };
 }
 
 function deviation({ rows, columns, values }: ReturnType<typeof matrix>, column: number): number {

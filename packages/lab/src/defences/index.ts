@@ -41,6 +41,7 @@ export interface DefencesOptions {
   readonly budgetSeconds: number;
   /** Called with a share 0..1 of the whole. */
   readonly onProgress?: (done: number) => void;
+  readonly onPoint?: (point: DefencePoint) => void;
   readonly signal?: AbortSignal;
 }
 
@@ -58,7 +59,9 @@ export async function measureDefences(options: DefencesOptions): Promise<Defence
   const points: DefencePoint[] = [];
   for (const [index, { defence, against }] of DEFENCES.entries()) {
     const progress = (done: number): void => onProgress?.((index + done) / DEFENCES.length);
-    points.push(...(await measureDefence({ ...options, defence, attacks: named(against), subject, onProgress: progress })));
+    const measured = await measureDefence({ ...options, defence, attacks: named(against), subject, onProgress: progress });
+    for (const point of measured) options.onPoint?.(point);
+    points.push(...measured);
   }
   return points;
 }
