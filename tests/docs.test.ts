@@ -165,8 +165,11 @@ describe("docs/reference/attacks.md", () => {
 });
 
 test("no text in a program makes a forbidden claim", () => {
-  for (const path of globSync("packages/*/{src,bin}/**/*.{ts,js}", { cwd: ROOT }).filter((file) => !/\.(?:test|fixture|wasm)\.ts$/.test(file)))
-    for (const claim of [/unbreakabl/i, /\bfactorial/i, /key ?space/i, /military[- ]grade/i]) assert.doesNotMatch(textOf(path), claim, path);
+  for (const path of globSync("packages/*/{src,bin}/**/*.{ts,js}", { cwd: ROOT }).filter(
+    (file) => !/\.(?:test|fixture|wasm)\.ts$/.test(file),
+  ))
+    for (const claim of [/unbreakabl/i, /\bfactorial/i, /key ?space/i, /military[- ]grade/i])
+      assert.doesNotMatch(textOf(path), claim, path);
 });
 
 /** Lines that are typed into a shell: those of fenced `sh` blocks, joined where they go on, and code that begins with the program. */

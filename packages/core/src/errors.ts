@@ -58,7 +58,8 @@ export const errorCodes = {
   PERMISSION_DENIED: "A file or directory may not be read or written.",
   USAGE: "The command line is incomplete or contradictory.",
   DOWNLOAD_FAILED: "A file could not be downloaded from the hub.",
-  VERIFICATION_FAILED: "The encrypted model does not compute what the plain one does, or a solution is not the one that a contest committed to.",
+  VERIFICATION_FAILED:
+    "The encrypted model does not compute what the plain one does, or a solution is not the one that a contest committed to.",
   INTERNAL: "A defect in Unseen.",
 } as const;
 
