@@ -18,7 +18,7 @@ import { REPORT_VERSION, type LabReport } from "./lab-report.ts";
 import type { AttackResult } from "./result.ts";
 import { brokenOff, runAttack } from "./run-attack.ts";
 import { readKnownText, readTexts, TEXT_LIMITS, type TextFiles, type TextLimits } from "./texts.ts";
-import { makeTrial, type Subject, type Trial } from "./trial.ts";
+import { makeTrial, reorderedRecording, type Subject, type Trial } from "./trial.ts";
 import { openWeights } from "./weights/open-weights.ts";
 
 export interface MeasureOptions {
@@ -96,11 +96,13 @@ async function measureIn(directory: string, options: MeasureOptions, manifest: M
     base: baseWeights,
     knownText: options.known ? await readKnownText(options.known, tokenizer) : null,
   };
-  const trials: Trial[] = [makeTrial(subject, { permutation: own, encrypted: await openWeights(encrypted, vocabulary) }, seed)];
+  const trialOf = async (path: string, permutation: Uint32Array, number: number): Promise<Trial> =>
+    makeTrial(reorderedRecording(subject, seed + number), { permutation, encrypted: await openWeights(path, vocabulary) }, seed + number);
+  const trials: Trial[] = [await trialOf(encrypted, own, 0)];
   for (let number = 1; number < keys; number += 1) {
     options.signal?.throwIfAborted();
     const { path, permutation } = await copyUnderKey(copying, seed, number, directory);
-    trials.push(makeTrial(subject, { permutation, encrypted: await openWeights(path, vocabulary) }, seed + number));
+    trials.push(await trialOf(path, permutation, number));
   }
   const results: AttackResult[] = [];
   for (const attack of attacks) {

@@ -45,16 +45,20 @@ export interface KeyedModel {
   readonly exact?: Weights | null;
 }
 
-/** Puts a subject under a key. The seed chooses in which order texts were recorded, and what known pairs come first. */
+/** The subject with its texts recorded in another order: who has recorded little has another beginning under each key. */
+export function reorderedRecording(subject: Subject, seed: number): Subject {
+  const recorded = shuffled(subject.texts.recorded, seeded(seed, "order of recording"));
+  return { ...subject, texts: { ...subject.texts, recorded } };
+}
+
+/** Puts a subject under a key. The seed chooses what known pairs come first. */
 export function makeTrial(subject: Subject, { permutation, encrypted, exact = null }: KeyedModel, seed: number): Trial {
   const { vocabulary, special, texts, spelling, base } = subject;
-  // What comes first matters to whoever has recorded little: as many beginnings as keys.
-  const recorded = shuffled(texts.recorded, seeded(seed, "order of recording"));
   const encipher = (ids: Uint32Array): Uint32Array => ids.map((id) => permutation[id] as number);
   return {
     evidence: {
       vocabulary,
-      traffic: recorded.map(encipher),
+      traffic: texts.recorded.map(encipher),
       prior: texts.prior,
       known: knownPairs(subject, permutation, seed),
       encrypted,
@@ -62,7 +66,7 @@ export function makeTrial(subject: Subject, { permutation, encrypted, exact = nu
       spelling,
     },
     truth: { permutation, special, heldOut: texts.heldOut },
-    owner: { permutation, plainTraffic: recorded, exact },
+    owner: { permutation, plainTraffic: texts.recorded, exact },
   };
 }
 

@@ -14,7 +14,6 @@ import { vocabularyPermutation } from "@unseen/core/blueprint/spaces.ts";
 import { UnseenError } from "@unseen/core/errors.ts";
 import { contestFiles, readAtMost, readContest, readSolution, writeContest, type ContestFiles } from "@unseen/lab/contest/files.ts";
 import { makeContest, type ContestSource } from "@unseen/lab/contest/make-contest.ts";
-import { PRACTICE_PROMPT, PRACTICE_RESPONSE } from "@unseen/lab/contest/practice-text.ts";
 import { scoreTokens } from "@unseen/lab/contest/scoring.ts";
 import { verifySolution } from "@unseen/lab/contest/solution.ts";
 import { MAXIMUM_SUBMISSION_BYTES, parseSubmission } from "@unseen/lab/contest/submission.ts";
@@ -209,7 +208,11 @@ async function textOf({ practice, prompt, response, text }: NewFlags): Promise<{
       hint: "Give one or the other.",
     });
   if (given) return { prompt: prompt ?? "", response: response ?? "" };
-  if (text === undefined && practice) return { prompt: PRACTICE_PROMPT, response: PRACTICE_RESPONSE };
+  if (text === undefined && practice) {
+    // Loaded here, so that no story lies in the memory of a host, which is searched for words.
+    const { PRACTICE_PROMPT, PRACTICE_RESPONSE } = await import("@unseen/lab/contest/practice-text.ts");
+    return { prompt: PRACTICE_PROMPT, response: PRACTICE_RESPONSE };
+  }
   if (text === undefined)
     throw new UnseenError("USAGE", "a contest needs a text.", { hint: "Give --prompt and --response, or --text FILE." });
   const content = await readAtMost(text, MAXIMUM_TEXT_BYTES);
