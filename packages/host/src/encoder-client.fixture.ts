@@ -56,3 +56,14 @@ export async function metric(url: string, name: string): Promise<number> {
   const text = await (await fetch(`${url}/metrics`)).text();
   return Number(new RegExp(`^unseen:${name}(?:\\{[^\\n]*\\})? ([\\d.e+-]+)$`, "m").exec(text)![1]);
 }
+
+/** Holds the engine still meanwhile, so that no row is done before a test has looked. */
+export async function whileStopped(host: { readonly engineProcess: number | null }, use: () => Promise<void>): Promise<void> {
+  const engine = host.engineProcess!;
+  process.kill(engine, "SIGSTOP");
+  try {
+    await use();
+  } finally {
+    process.kill(engine, "SIGCONT");
+  }
+}

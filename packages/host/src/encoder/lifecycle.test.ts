@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { ask, difference, metric, outputs, tensor } from "../encoder-client.fixture.ts";
+import { ask, difference, metric, outputs, tensor, whileStopped } from "../encoder-client.fixture.ts";
 import { until } from "../host-client.fixture.ts";
 import { startHost, type Host, type HostOptions } from "../serve.ts";
 import { SLOW_WIDTH, writeSlowModel, writeTinyEncoder } from "../tiny-onnx.fixture.ts";
@@ -32,17 +32,6 @@ const rows = (...seeds: number[]): { tensors: object } => {
   );
   return { tensors: { input: tensor("float32", [seeds.length, SLOW_WIDTH], values) } };
 };
-/** Holds the engine still meanwhile, so that no row is done before a test has looked. */
-async function whileStopped(host: Host, use: () => Promise<void>): Promise<void> {
-  const engine = host.engineProcess!;
-  process.kill(engine, "SIGSTOP");
-  try {
-    await use();
-  } finally {
-    process.kill(engine, "SIGCONT");
-  }
-}
-
 const running = (url: string): Promise<number> => metric(url, "num_requests_running");
 const waiting = (url: string): Promise<number> => metric(url, "num_requests_waiting");
 

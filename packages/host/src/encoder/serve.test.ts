@@ -7,7 +7,8 @@ import { encodeOnnx, onnxNode } from "@unseen/core/checkpoint/onnx-encode.ts";
 import { UnseenError, type ErrorCode } from "@unseen/core/errors.ts";
 import fc from "fast-check";
 import { admitModel } from "../admit.ts";
-import { ask, difference, metric, outputs, tensor, type Path } from "../encoder-client.fixture.ts";
+import { ask, difference, metric, outputs, tensor, whileStopped, type Path } from "../encoder-client.fixture.ts";
+import { until } from "../host-client.fixture.ts";
 import { startHost, type Host, type HostOptions } from "../serve.ts";
 import { writeTinyModel } from "../tiny-model.fixture.ts";
 import {
@@ -320,11 +321,19 @@ describe("batched rows give what each gives alone", () => {
     await withHost(
       (file) => writeTinyEncoder(file, {}),
       {},
-      async ({ url }) => {
+      async (host) => {
+        const { url } = host;
         const rows = Array.from({ length: 32 }, (_, index) => row(10 + (index % 5), index));
         const alone = await singly(url, rows);
         const runs = await metric(url, "batch_rows_count");
-        const together = await Promise.all(rows.map(async (input) => (await outputs(url, { input }))[0]!));
+        let answers: Promise<Awaited<ReturnType<typeof outputs>>[number]>[] = [];
+        await whileStopped(host, async () => {
+          answers = rows.map(async (input) => (await outputs(url, { input }))[0]!);
+          await until(
+            async () => (await metric(url, "num_requests_running")) + (await metric(url, "num_requests_waiting")) === rows.length,
+          );
+        });
+        const together = await Promise.all(answers);
         alone.forEach((expected, index) => assert.ok(difference(expected, together[index]!) < 1e-6));
         assert.ok((await metric(url, "batch_rows_count")) - runs < rows.length, "fewer runs than requests");
       },
