@@ -7,7 +7,8 @@ import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { needs, sharedPath } from "../../../../tests/shared.ts";
-import { ask, difference, metric, outputs } from "../encoder-client.fixture.ts";
+import { ask, difference, metric, outputs, whileStopped } from "../encoder-client.fixture.ts";
+import { until } from "../host-client.fixture.ts";
 import { startHost, type Host } from "../serve.ts";
 
 interface Stored {
@@ -110,7 +111,8 @@ for (const [name, path] of [
   ["a sentence encoder", "assets/sentence-encoder/onnx/model.onnx"],
 ] as const) {
   test(`${name}: 32 concurrent requests of all lengths give what each gives alone`, needs(path), async () => {
-    await withPlain(sharedPath(path)!, async ({ url, vocabularySize }) => {
+    await withPlain(sharedPath(path)!, async (host) => {
+      const { url, vocabularySize } = host;
       assert.equal(vocabularySize, 30522);
       const rows = Array.from({ length: 32 }, (_, index) =>
         Array.from({ length: 4 + ((index * 5) % 41) }, (_, token) => 1000 + ((index * 977 + token * 131) % 20_000)),
@@ -120,7 +122,12 @@ for (const [name, path] of [
         vectors ? ((await ask(url, "/v1/embeddings", { input })).data![0]!.embedding as number[]) : (await outputs(url, { input }))[0]!;
       const alone = [];
       for (const input of rows) alone.push(await one(input));
-      const together = await Promise.all(rows.map(one));
+      let answers: Promise<number[]>[] = [];
+      await whileStopped(host, async () => {
+        answers = rows.map(one);
+        await until(async () => (await metric(url, "num_requests_running")) + (await metric(url, "num_requests_waiting")) === rows.length);
+      });
+      const together = await Promise.all(answers);
       // Padding and batching change the order of additions: what is left is what single precision cannot tell apart.
       alone.forEach((expected, index) =>
         assert.ok(difference(expected, together[index]!) < 2e-6, `row ${index}: ${difference(expected, together[index]!)}`),
