@@ -41,7 +41,7 @@ for (const [kind, name] of Object.entries(REFERENCES)) {
   }
 }
 
-const text = `// Written by \`npm run build:worth\` from what the lab measures; do not edit.
+const text = `// Figures of \`npm run prove -- lab/weights\`; \`npm run build:worth\` measures them anew and writes this file.
 import type { Strength } from "@unseen/core/blueprint/spaces.ts";
 
 /** The strongest attack of a host that has the public model, on a reference model. */

@@ -9,12 +9,15 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { after, describe, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { volume } from "@unseen/client/encoders/tensor.ts";
+import { resolveHome } from "@unseen/client/home.ts";
+import { createKey, removeKey } from "@unseen/client/keyring.ts";
 import { readTensorFile, writeTensorFile, type NamedTensor, type NumberFormat } from "@unseen/client/tensors/tensor-file.ts";
 import { RandomStream } from "@unseen/core/algebra/random.ts";
 import type { JsonObject } from "@unseen/core/blueprint/config.ts";
 import { openModel } from "@unseen/core/blueprint/model.ts";
+import { vocabularyPermutation } from "@unseen/core/blueprint/spaces.ts";
 import { openOnnx } from "@unseen/core/checkpoint/onnx.ts";
 import { encode, type EncoderInput } from "@unseen/core/reference/encoder.ts";
 import { forward } from "@unseen/core/reference/forward.ts";
@@ -128,6 +131,13 @@ function near(expected: readonly NamedTensor[], actual: readonly NamedTensor[], 
 }
 
 describe("an encoder that somebody else runs", () => {
+  // One key in 64 gives CLIP's end the id 2, and `encrypt` refuses it by name: another key is made, as its hint says.
+  before(async () => {
+    const keyring = resolveHome({ UNSEEN_HOME: home });
+    while (vocabularyPermutation((await createKey(keyring, "default")).secret, TEXT.vocab_size)[63] === 2)
+      await removeKey(keyring, "default", { force: true });
+  });
+
   for (const [name, config] of Object.entries(models)) {
     test(`${name}: encrypted, enciphered, run, deciphered`, async () => {
       writeVariant(at(name), { config, biases: true });

@@ -1,4 +1,4 @@
-// Written by `npm run build:worth` from what the lab measures; do not edit.
+// Figures of `npm run prove -- lab/weights`; `npm run build:worth` measures them anew and writes this file.
 import type { Strength } from "@unseen/core/blueprint/spaces.ts";
 
 /** The strongest attack of a host that has the public model, on a reference model. */
