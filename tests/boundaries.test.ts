@@ -14,10 +14,13 @@ const ROOT = fileURLToPath(new URL("../", import.meta.url));
 /** What each package may import of ours. A package that is not here has no place yet. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   core: [],
-  client: ["core"],
-  host: ["core"],
-  lab: ["core", "client"],
-  unseen: ["core", "client", "host", "lab"],
+  attest: ["core"],
+  client: ["core", "attest"],
+  fhe: ["core"],
+  host: ["core", "attest"],
+  hub: ["core", "attest", "fhe"],
+  lab: ["core", "client", "fhe"],
+  unseen: ["core", "client", "host", "lab", "fhe", "attest", "hub"],
 };
 
 /** Everything of Node that can talk to another machine or start something that can. */
