@@ -18,7 +18,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   client: ["core", "attest"],
   fhe: ["core"],
   host: ["core", "attest"],
-  hub: ["core", "attest", "fhe"],
+  hub: ["core", "client", "attest", "fhe"],
   lab: ["core", "client", "fhe"],
   unseen: ["core", "client", "host", "lab", "fhe", "attest", "hub"],
 };

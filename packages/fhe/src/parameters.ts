@@ -53,3 +53,6 @@ export function parametersId(parameters: Parameters): string {
     ? `ckks/${parameters.degree}/${parameters.primeBits.join("-")}/${parameters.scaleBits}`
     : `bfv/${parameters.degree}/${parameters.plainBits}`;
 }
+
+/** All sets that the planner chooses from; an evaluator runs no others. */
+export const allowedParameters: readonly Parameters[] = [shallow, wide, deep, exact, exactWide];

@@ -6,6 +6,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { UnseenError } from "@unseen/core/errors.ts";
 import { Hono, type Context } from "hono";
+import { attestationFacts, attestationRoute, type Attestation } from "./attestation.ts";
 import { loading, type Engine } from "./engine/keeper.ts";
 import { describeError } from "./errors.ts";
 import { VERSION } from "./version.ts";
@@ -27,6 +28,8 @@ export interface ApplicationOptions {
   /** What `/v1/models` says of the encryption; null for a plain model. */
   readonly facts: object | null;
   readonly apiKey: string | undefined;
+  /** Keys inside an enclave, and evidence for them; null for a host without. */
+  readonly attestation: Attestation | null;
   readonly log: (line: string) => void;
   /** POST routes by path. */
   readonly routes: Readonly<Record<string, Route>>;
@@ -38,7 +41,7 @@ export interface ApplicationOptions {
 
 /** The server's routes. */
 export function createApplication(options: ApplicationOptions): Hono {
-  const { engine, name, log } = options;
+  const { engine, name, log, attestation } = options;
   const created = Math.floor(Date.now() / 1000);
   const application = new Hono();
 
@@ -57,8 +60,15 @@ export function createApplication(options: ApplicationOptions): Hono {
     ),
   );
 
+  if (attestation?.kind === "simulator") {
+    application.use(async (context, next) => {
+      await next();
+      context.header("unseen-attestation", attestation.kind);
+    });
+  }
+  const facts = attestation && attestationFacts(attestation);
   application.get("/health", (context) => {
-    if (engine.state === "ready") return context.json({ status: "ok" });
+    if (engine.state === "ready") return context.json({ status: "ok", ...facts });
     context.header("retry-after", "1");
     return context.json(
       {
@@ -66,10 +76,13 @@ export function createApplication(options: ApplicationOptions): Hono {
           ...describeError(loading()).body.error,
           message: engine.state === "loading" ? "Loading model" : "The engine is not running",
         },
+        ...facts,
       },
       503,
     );
   });
+  // Evidence comes before anything that is secret, the API key included.
+  if (attestation) application.get("/v1/attestation", attestationRoute(attestation));
   // An orchestrator asks for health without a key; everything else says something about the model or its use.
   application.use(requireKey(options.apiKey));
   application.get("/version", (context) => context.json({ version: VERSION, engine: options.engineName }));

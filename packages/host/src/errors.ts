@@ -14,6 +14,7 @@ const statuses: Partial<Record<ErrorCode, 400 | 401 | 404 | 413 | 429 | 500 | 50
   OVERLOADED: 429,
   ENGINE_CRASHED: 500,
   HOST_LOADING: 503,
+  ATTESTATION_UNAVAILABLE: 503,
 };
 
 const types: Record<number, string> = {

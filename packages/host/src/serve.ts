@@ -4,12 +4,16 @@
  */
 import { once } from "node:events";
 import type { Server } from "node:http";
+import { createServer as createSecureServer } from "node:https";
 import { basename, extname } from "node:path";
 import { createAdaptorServer } from "@hono/node-server";
+import type { QuoteSource } from "@unseen/attest/evidence.ts";
+import { SIMULATOR_WARNING } from "@unseen/attest/shout.ts";
 import type { Manifest } from "@unseen/core/blueprint/manifest.ts";
 import { UnseenError, explainSystemError } from "@unseen/core/errors.ts";
 import { admitModel } from "./admit.ts";
 import { createApplication } from "./application.ts";
+import { prepareAttestation } from "./attestation.ts";
 import { prepareDecoder } from "./decoder.ts";
 import type { Provider } from "./engine/onnx/provider.ts";
 import { prepareEncoder } from "./encoder/service.ts";
@@ -51,6 +55,8 @@ export interface HostOptions {
   readonly batchRows?: number | undefined;
   /** ONNX: tokens that one run may hold, padding included, default 2048, elsewhere than on the CPU 16384. A longer row runs alone. */
   readonly batchTokens?: number | undefined;
+  /** Serves HTTPS under a key made inside an enclave, with evidence for it from here. */
+  readonly attest?: QuoteSource | undefined;
   /** Admits a model that is not encrypted. */
   readonly plain?: boolean | undefined;
   /** Where converted models are cached; default `UNSEEN_HOME` or `~/.unseen`. */
@@ -79,7 +85,7 @@ export interface Host {
 
 /**
  * Starts the server and resolves when the model is loaded.
- * @throws UnseenError `NOT_ENCRYPTED`, `CHECKPOINT_*`, `PORT_IN_USE`, `ENGINE_CRASHED`
+ * @throws UnseenError `NOT_ENCRYPTED`, `CHECKPOINT_*`, `ATTESTATION_UNAVAILABLE`, `PORT_IN_USE`, `ENGINE_CRASHED`
  * @example
  * ```ts
  * const host = await startHost({ model: "story-encrypted", port: 8801 });
@@ -93,20 +99,29 @@ export async function startHost(options: HostOptions): Promise<Host> {
   const prepare = admitted.kind === "onnx" ? prepareEncoder : prepareDecoder;
   const startService = await prepare(admitted, { ...options, name, log });
 
+  const attestation = options.attest ? await prepareAttestation(options.attest, hostname) : null;
+  if (attestation?.kind === "simulator") log(SIMULATOR_WARNING);
+
   let application: ReturnType<typeof createApplication> | null = null;
   const server = createAdaptorServer({
     fetch: (request, environment) => application!.fetch(request, environment),
     hostname,
     overrideGlobalObjects: false,
-    serverOptions: { headersTimeout: HEADERS_TIMEOUT, requestTimeout: REQUEST_TIMEOUT, keepAliveTimeout: IDLE_TIMEOUT },
+    ...(attestation ? { createServer: createSecureServer } : {}),
+    serverOptions: {
+      headersTimeout: HEADERS_TIMEOUT,
+      requestTimeout: REQUEST_TIMEOUT,
+      keepAliveTimeout: IDLE_TIMEOUT,
+      ...(attestation ? { cert: attestation.tls.certificate, key: attestation.tls.privateKey } : {}),
+    },
   }) as Server;
   server.maxConnections = MAXIMUM_CONNECTIONS;
   // The port first: a taken one must not cost the loading of a model.
   const port = await listen(server, options.port, hostname);
   const service = startService();
   const { engine } = service;
-  application = createApplication({ ...service, name, apiKey: options.apiKey, log });
-  const url = `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+  application = createApplication({ ...service, name, apiKey: options.apiKey, attestation, log });
+  const url = `${attestation ? "https" : "http"}://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
   log(`listening url=${url} model=${name} ${service.settings}`);
   options.onListening?.(url);
 

@@ -64,6 +64,37 @@ export const parametersSchema = z.discriminatedUnion("scheme", [
   z.strictObject({ scheme: z.literal("bfv"), degree: count, plainBits: count }),
 ]);
 
+const pair = z.tuple([count, count]);
+const step = { value: text(500), title: text(200), input: z.tuple([count, count, count]), output: z.tuple([count, count, count]) };
+
+/** The layers before a cut without their weights: what a user needs to pack a picture and to unpack features. */
+export const outlineSchema = z.array(
+  z.discriminatedUnion("kind", [
+    z.strictObject({
+      kind: z.literal("convolution"),
+      ...step,
+      kernel: pair,
+      strides: pair,
+      dilations: pair,
+      pads: z.tuple([count, count, count, count]),
+      groups: count.min(1),
+    }),
+    z.strictObject({ kind: z.literal("dense"), ...step }),
+    z.strictObject({
+      kind: z.literal("average-pool"),
+      ...step,
+      kernel: pair,
+      strides: pair,
+      pads: z.tuple([count, count, count, count]),
+      countIncludePad: z.boolean(),
+    }),
+    z.strictObject({ kind: z.literal("polynomial"), ...step, coefficients: z.array(z.number()).min(3).max(5) }),
+    z.strictObject({ kind: z.literal("scale"), ...step }),
+  ]),
+);
+
+export type Outline = z.infer<typeof outlineSchema>;
+
 /** One cut that a version offers. */
 export const cutSchema = z.strictObject({
   cut: count.min(1),
@@ -79,6 +110,11 @@ export const cutSchema = z.strictObject({
   downloadBytes: count,
   /** On the publisher's machine, for orientation. */
   seconds: z.number().nullable(),
+  outline: outlineSchema,
+  /** What the user does to the picture first, per channel: x * factor + summand. */
+  normalise: z.strictObject({ factor: z.array(z.number()), summand: z.array(z.number()) }).nullable(),
+  /** BFV: what one unit of a result stands for, per channel. */
+  outputSteps: z.array(z.number()).max(100_000).nullable(),
   /** The layers as an ONNX file, encrypted (AES-256-GCM) under a key that the creator gives to attested enclaves alone. */
   head: sha256,
 });
@@ -172,6 +208,9 @@ export type JobRequest = z.infer<typeof jobRequestSchema>;
 export const jobSchema = z.object({
   id: z.string().regex(/^job_[0-9a-f]{32}$/),
   state: z.enum(states),
+  /** The user's own name for the job, which sealed messages are bound to. */
+  idempotencyKey: z.string(),
+  model: nameSchema,
   version: sha256,
   cut: count,
   scheme: z.enum(["ckks", "bfv"]),
@@ -206,6 +245,8 @@ export const featuresSchema = z.strictObject({ features: sha256 });
 export const workRequestSchema = z.strictObject({
   /** An enclave's HPKE public keys: jobs sealed to others are not given to it. Creators: empty. */
   keys: z.array(key).max(4),
+  /** What kind of evidence an enclave offers; the hub shows "simulator" wherever it names the enclave. */
+  attestation: z.enum(["tdx", "simulator"]).nullable().default(null),
   /** Whether calls alone are wanted, because all hands are busy. */
   callsOnly: z.boolean().default(false),
   wait: z.number().min(0).max(limits.waitSeconds),
@@ -253,10 +294,7 @@ export const callAnswerSchema = z.strictObject({
 /** Every refusal's body. */
 export const refusalSchema = z.object({ error: z.object({ code: z.string(), message: z.string(), hint: z.string().nullable() }) });
 
-/**
- * Purposes of sealed messages (`@unseen/attest/hpke.ts`). Their context is the session for keys, else `session/job` with the job's
- * idempotency key, which exists before the job does.
- */
+/** Purposes of sealed messages (`@unseen/attest/hpke.ts`); their context is `bindingOf` the job, of keys the session, of head keys the version. */
 export const purposes = {
   /** User to enclave. */
   keys: "unseen/hub/v1/evaluation-keys",
@@ -270,3 +308,8 @@ export const purposes = {
   /** Creator to enclave, authenticated: the key of a version's heads. */
   headKey: "unseen/hub/v1/head-key",
 } as const;
+
+/** What a job's sealed messages are bound to; both parts exist before the job does. */
+export function bindingOf({ session, idempotencyKey }: { readonly session: string; readonly idempotencyKey: string }): string {
+  return `${session}/${idempotencyKey}`;
+}

@@ -4,14 +4,17 @@
  */
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
-import { addContestCommands } from "./commands/contest.ts";
 import { addAttackCommands } from "./commands/attack.ts";
+import { addAttestCommands } from "./commands/attest.ts";
+import { addContestCommands } from "./commands/contest.ts";
 import { addEncoderCommands } from "./commands/encode.ts";
 import { addEncryptCommands } from "./commands/encrypt.ts";
+import { addHubCommands, addPartyCommands } from "./commands/hub.ts";
 import { addInspectCommand } from "./commands/inspect.ts";
 import { addIdCommands } from "./commands/ids.ts";
 import { addKeyCommands } from "./commands/key.ts";
 import { addModelCommands } from "./commands/pull.ts";
+import { addPrivateRunCommands } from "./commands/private-run.ts";
 import { addServeCommands } from "./commands/serve.ts";
 import { addStartCommand } from "./commands/start.ts";
 import { addTensorCommands } from "./commands/tensors.ts";
@@ -38,6 +41,10 @@ export function createProgram(): Command {
   addTensorCommands(program);
   addAttackCommands(program, version);
   addContestCommands(program);
+  addPrivateRunCommands(program);
+  addHubCommands(program);
+  addPartyCommands(program);
+  addAttestCommands(program);
   program.addHelpText(
     "after",
     "\nEvery flag is also an environment variable, UNSEEN_ and its name; a flag wins. UNSEEN_HOME holds keys, bundles and models (default ~/.unseen).",

@@ -2,10 +2,13 @@
  * From bundles, keys and host addresses to models that a gateway or a chat can use.
  * @module
  */
+import { readPolicy } from "@unseen/attest/read-policy.ts";
+import { SIMULATOR_WARNING } from "@unseen/attest/shout.ts";
 import { listBundles, loadBundle, loadBundleInterface, loadBundleTokenizer, type Bundle } from "@unseen/client/bundle.ts";
 import { openEncoder } from "@unseen/client/encoders/open-encoder.ts";
 import { permutationOf } from "@unseen/client/encoders/sequences.ts";
-import type { HostAddress } from "@unseen/client/engines/model-list.ts";
+import { hostRoot, type HostAddress } from "@unseen/client/engines/model-list.ts";
+import { HostAttestation } from "@unseen/client/engines/attested-connection.ts";
 import type { EncoderModel, GatewayModel } from "@unseen/client/gateway/model.ts";
 import { VllmEngine } from "@unseen/client/engines/vllm.ts";
 import type { Engine, HostModel } from "@unseen/client/engines/engine.ts";
@@ -33,6 +36,7 @@ export const hostOptions: readonly OptionSpecification[] = [
     env: "UNSEEN_HOST_TIMEOUT",
     parse: wholeNumber(1, 86_400),
   },
+  { flags: "--require-attestation <file>", description: "send nothing to a host before its evidence satisfies this policy" },
 ];
 
 export interface HostFlags {
@@ -42,18 +46,27 @@ export interface HostFlags {
   readonly host?: readonly string[];
   readonly hostApiKey?: string;
   readonly timeout?: number;
+  readonly requireAttestation?: string;
 }
 
 /**
  * Asks the hosts what they serve and pairs each model with its bundle by fingerprint. A host that does not
  * say its fingerprint (a stock engine) is paired with the one `--model` that was named.
  *
- * @throws UnseenError `HOST_*`, `BUNDLE_NOT_FOUND`, `BUNDLE_MISMATCH`, `KEY_*`
+ * @param note Gets a line for each verdict on a host's evidence.
+ * @throws UnseenError `HOST_*`, `ATTESTATION_*`, `BUNDLE_NOT_FOUND`, `BUNDLE_MISMATCH`, `KEY_*`; `USAGE` for a policy that cannot be read
  */
-export async function connectModels(home: Home, flags: HostFlags): Promise<(GatewayModel | EncoderModel)[]> {
+export async function connectModels(home: Home, flags: HostFlags, note: (line: string) => void): Promise<(GatewayModel | EncoderModel)[]> {
   const urls = flags.host ?? [DEFAULT_HOST];
   const silence = flags.timeout ? { silence: flags.timeout * 1000 } : {};
-  const addresses = urls.map((url): HostAddress => ({ url, ...silence, ...(flags.hostApiKey ? { apiKey: flags.hostApiKey } : {}) }));
+  const policy = flags.requireAttestation === undefined ? null : await readPolicy(flags.requireAttestation);
+  if (policy?.mode === "simulator") note(SIMULATOR_WARNING);
+  const addresses = urls.map((url): HostAddress => ({
+    url,
+    ...silence,
+    ...(flags.hostApiKey ? { apiKey: flags.hostApiKey } : {}),
+    ...(policy ? { attestation: new HostAttestation(hostRoot(url), policy, { log: note }) } : {}),
+  }));
   const hosts = addresses.map((address) => ({ address, engine: new VllmEngine(address) }));
   const wanted = flags.model ? await Promise.all(flags.model.map((name) => loadBundle(home, name))) : null;
   const paired = new Map<string, { bundle: Bundle; hosts: Host[] }>();

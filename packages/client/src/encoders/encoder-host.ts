@@ -4,6 +4,7 @@
  */
 import type { UnseenError } from "@unseen/core/errors.ts";
 import { z } from "zod";
+import type { HostAttestation } from "../engines/attested-connection.ts";
 import type { HostFacts, ModelHost } from "../engines/engine.ts";
 import { HostConnection, type HostResponse } from "../engines/host-connection.ts";
 import { connectionError, readJson, refusal } from "../engines/host-error.ts";
@@ -53,12 +54,14 @@ const scoreList = z.object({ results: z.array(z.object({ index, relevance_score:
 /** `unseen serve` with an encrypted ONNX model. */
 export class EncoderHost implements EncoderEngine {
   readonly url: string;
+  readonly attestation: HostAttestation | undefined;
   readonly #connection: HostConnection;
   readonly #silence: number;
 
   constructor(options: HostAddress) {
     this.url = hostRoot(options.url);
-    this.#connection = new HostConnection(this.url, options.apiKey);
+    this.attestation = options.attestation;
+    this.#connection = new HostConnection(this.url, options.apiKey, options.attestation);
     this.#silence = options.silence ?? DEFAULT_SILENCE;
   }
 

@@ -2,6 +2,7 @@
  * What every host looks like to the client: token ids in, token ids out, nothing else.
  * @module
  */
+import type { HostAttestation } from "./attested-connection.ts";
 
 /**
  * One generation. At an engine's door every id is a cipher id; at {@link BlindEngine}'s door every id is a plain id.
@@ -67,6 +68,8 @@ export interface HostFacts {
 /** A connection to one host, whatever it computes. */
 export interface ModelHost {
   readonly url: string;
+  /** What the host must prove before it is sent anything; absent where nothing is demanded. */
+  readonly attestation?: HostAttestation | undefined;
   /** Asks the host what it serves. @throws UnseenError HOST_UNREACHABLE, HOST_LOADING, HOST_REFUSED, HOST_PROTOCOL, HOST_TIMEOUT. */
   probe(signal?: AbortSignal): Promise<HostFacts>;
 }

@@ -6,6 +6,7 @@
 import { UnseenError } from "@unseen/core/errors.ts";
 import { Agent as HttpAgent, request as httpRequest, type ClientRequest, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import type { HostAttestation } from "./attested-connection.ts";
 
 /** Idle connections kept per host. */
 const MAXIMUM_IDLE = 32;
@@ -66,8 +67,11 @@ export class HostConnection {
   readonly #agent: HttpAgent | HttpsAgent;
   readonly #request: typeof httpRequest;
 
-  /** @throws UnseenError USAGE for an address that holds a password, which would end up in messages. */
-  constructor(root: string, apiKey: string | undefined) {
+  /**
+   * @param attestation - Must admit each connection before anything is sent over it.
+   * @throws UnseenError USAGE for an address that holds a password, which would end up in messages.
+   */
+  constructor(root: string, apiKey: string | undefined, attestation?: HostAttestation) {
     // The address may be nonsense: then every request fails with it.
     const address = URL.parse(root);
     if (address?.username || address?.password) {
@@ -79,13 +83,9 @@ export class HostConnection {
     this.#root = address;
     this.#headers = apiKey ? { authorization: `Bearer ${apiKey}` } : {};
     this.#request = isSecure ? httpsRequest : httpRequest;
-    const settings = {
-      keepAlive: true,
-      maxFreeSockets: MAXIMUM_IDLE,
-      timeout: IDLE_TIMEOUT,
-      ...(process.env["NODE_USE_ENV_PROXY"] === "1" ? { proxyEnv: process.env } : {}),
-    };
-    this.#agent = isSecure ? new HttpsAgent(settings) : new HttpAgent(settings);
+    const settings = { keepAlive: true, maxFreeSockets: MAXIMUM_IDLE, timeout: IDLE_TIMEOUT };
+    const proxy = process.env["NODE_USE_ENV_PROXY"] === "1" ? { proxyEnv: process.env } : {};
+    this.#agent = attestation?.agent(settings) ?? new (isSecure ? HttpsAgent : HttpAgent)({ ...settings, ...proxy });
   }
 
   get(path: string, signal: AbortSignal): Promise<HostResponse> {
@@ -115,8 +115,8 @@ export class HostConnection {
   }
 }
 
-/** @throws the signal's reason once it fires. */
-async function answerTo(request: ClientRequest, body: string | undefined, signal: AbortSignal): Promise<HostResponse> {
+/** Sends a request and waits for the answer's headers. @throws the signal's reason once it fires. */
+export async function answerTo(request: ClientRequest, body: string | undefined, signal: AbortSignal): Promise<HostResponse> {
   const { promise, resolve, reject } = Promise.withResolvers<HostResponse>();
   const abort = (): void => void request.destroy(signal.reason as Error);
   const stopListening = (): void => signal.removeEventListener("abort", abort);

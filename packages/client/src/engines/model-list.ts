@@ -4,6 +4,7 @@
  */
 import { UnseenError } from "@unseen/core/errors.ts";
 import { z } from "zod";
+import type { HostAttestation } from "./attested-connection.ts";
 import type { HostFacts } from "./engine.ts";
 import type { HostConnection, HostResponse } from "./host-connection.ts";
 import { connectionError, readJson, refusal } from "./host-error.ts";
@@ -16,6 +17,8 @@ export interface HostAddress {
   readonly apiKey?: string;
   /** Milliseconds without a byte before a host counts as hung. */
   readonly silence?: number;
+  /** What the host must prove first. */
+  readonly attestation?: HostAttestation | undefined;
 }
 
 /** Long enough to read a long prompt on a slow machine before the first token. */

@@ -4,6 +4,7 @@
  */
 import { UnseenError } from "@unseen/core/errors.ts";
 import { z } from "zod";
+import type { HostAttestation } from "./attested-connection.ts";
 import type { Alternative, Engine, GenerateRequest, GeneratedChunk, HostFacts, TokenLogprob } from "./engine.ts";
 import { readEvents } from "./event-stream.ts";
 import { HostConnection, type HostResponse } from "./host-connection.ts";
@@ -41,12 +42,14 @@ const chunk = z.object({
 /** A host that speaks vLLM's dialect (vLLM >= 0.10.2, `unseen serve`). */
 export class VllmEngine implements Engine {
   readonly url: string;
+  readonly attestation: HostAttestation | undefined;
   readonly #connection: HostConnection;
   readonly #silence: number;
 
   constructor(options: HostAddress) {
     this.url = hostRoot(options.url);
-    this.#connection = new HostConnection(this.url, options.apiKey);
+    this.attestation = options.attestation;
+    this.#connection = new HostConnection(this.url, options.apiKey, options.attestation);
     this.#silence = options.silence ?? DEFAULT_SILENCE;
   }
 

@@ -63,6 +63,12 @@ export function createGateway(options: GatewayOptions): Hono<GatewayEnvironment>
     ),
   );
 
+  if (gateway.models.some(({ engines }) => engines.some(({ attestation }) => attestation?.simulated))) {
+    application.use("*", async (context, next) => {
+      await next();
+      context.header("unseen-attestation", "simulator");
+    });
+  }
   // Alive, and no word about what is served: open to anyone who may reach the port.
   application.get("/health", (context) => context.json({ status: "ok" }));
 

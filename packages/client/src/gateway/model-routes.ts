@@ -2,6 +2,7 @@
  * `GET /v1/models` and `GET /v1/models/:id`.
  * @module
  */
+import type { HostAttestation } from "../engines/attested-connection.ts";
 import type { Gateway, GatewayContext } from "./exchange.ts";
 import type { OfferedModel } from "./model.ts";
 
@@ -28,6 +29,7 @@ function decode(name: string): string {
 
 function modelRow(model: OfferedModel): unknown {
   const { id, bundle, contextLength } = model;
+  const attestations = model.engines.flatMap(({ attestation }) => (attestation ? [attestationRow(attestation)] : []));
   return {
     id,
     object: "model",
@@ -40,6 +42,12 @@ function modelRow(model: OfferedModel): unknown {
       strength: bundle.strength,
       family: bundle.family,
       ...("encoder" in model ? { task: model.encoder.task } : {}),
+      ...(attestations.length > 0 ? { attestation: attestations } : {}),
     },
   };
+}
+
+/** What a host has shown so far. */
+function attestationRow({ url, proof }: HostAttestation): unknown {
+  return { host: url, ...(proof ? { ...proof, verifiedAt: new Date(proof.verifiedAt).toISOString() } : { kind: null }) };
 }

@@ -92,7 +92,7 @@ async function withEncoder(
   terminal: Terminal,
   work: (model: EncoderModel, run: EncodeOptions) => Promise<object>,
 ): Promise<object> {
-  const models = await connectModels(resolveHome(), flags);
+  const models = await connectModels(resolveHome(), flags, (line) => terminal.note(line));
   const encoders = models.filter((model) => "encoder" in model);
   const [model] = encoders;
   if (!model || encoders.length > 1) {

@@ -2,6 +2,9 @@
  * `unseen serve`, `unseen gateway`, `unseen chat`
  * @module
  */
+import { join } from "node:path";
+import type { QuoteSource } from "@unseen/attest/evidence.ts";
+import { writeFileAtomically } from "@unseen/client/atomic-file.ts";
 import { serveModel, connectModel } from "@unseen/client/gateway/model.ts";
 import { startGateway } from "@unseen/client/gateway/serve.ts";
 import { resolveHome } from "@unseen/client/home.ts";
@@ -28,6 +31,8 @@ interface ServeFlags {
   readonly provider: Provider;
   readonly batchRows?: number;
   readonly batchTokens?: number;
+  readonly attest?: "dstack" | "simulator" | true;
+  readonly attestDirectory?: string;
   readonly plain?: boolean;
 }
 
@@ -64,12 +69,19 @@ export function addServeCommands(program: Command): void {
       { flags: "--provider <name>", description: "ONNX: where the engine computes", fallback: "cpu", choices: PROVIDERS },
       { flags: "--batch-rows <count>", description: "ONNX: rows that may share a run", parse: wholeNumber(1, 4096) },
       { flags: "--batch-tokens <count>", description: "ONNX: tokens of a run, padding included", parse: wholeNumber(1, 1 << 24) },
+      {
+        flags: "--attest [source]",
+        description:
+          "serve HTTPS under a key made inside this enclave, with evidence: dstack (default), or simulator, which protects nothing",
+        choices: ["dstack", "simulator"],
+      },
+      { flags: "--attest-directory <path>", description: "where the simulator keeps its keys (default: simulator in UNSEEN_HOME)" },
       { flags: "--plain", description: "also serve a model that is not encrypted", env: "UNSEEN_HOST_PLAIN" },
     ],
     async run({ options, values, terminal }) {
       // Loaded here, because the engine's native library is large and the other commands do without it.
       const { closeOnSignals, startHost } = await import("@unseen/host/serve.ts");
-      const { context, queue, cache, ...rest } = options;
+      const { context, queue, cache, attest, attestDirectory, ...rest } = options;
       const host = await startHost({
         model: values[0] as string,
         ...rest,
@@ -79,6 +91,7 @@ export function addServeCommands(program: Command): void {
         contextSize: context,
         maximumQueue: queue,
         cacheFormat: cache,
+        attest: attest && (await openQuoteSource(attest, attestDirectory, terminal)),
         log: (line) => terminal.note(line),
       });
       announceExposure(options.hostname, options.apiKey, terminal);
@@ -107,7 +120,7 @@ export function addServeCommands(program: Command): void {
     ],
     async run({ options, terminal }) {
       const home = resolveHome();
-      const models = await connectModels(home, options);
+      const models = await connectModels(home, options, (line) => terminal.note(line));
       const gateway = await startGateway({
         models,
         port: Number(options.port),
@@ -147,7 +160,7 @@ export function addServeCommands(program: Command): void {
     ],
     async run({ options, terminal }) {
       const { runChat } = await import("@unseen/client/chat/chat.ts");
-      const models = await connectModels(resolveHome(), options);
+      const models = await connectModels(resolveHome(), options, (line) => terminal.note(line));
       const [model] = models;
       if (!model || models.length > 1) {
         throw new UnseenError("USAGE", `the hosts serve ${models.length} models.`, {
@@ -168,6 +181,25 @@ export function addServeCommands(program: Command): void {
       });
     },
   });
+}
+
+/** Where the host's evidence comes from. The simulator also leaves the policy that accepts it beside its keys. */
+async function openQuoteSource(
+  kind: "dstack" | "simulator" | true,
+  directory: string | undefined,
+  terminal: Terminal,
+): Promise<QuoteSource> {
+  if (kind !== "simulator") {
+    const { dstackSource } = await import("@unseen/attest/dstack-source.ts");
+    return dstackSource();
+  }
+  const { simulatorPolicy, simulatorSource } = await import("@unseen/attest/simulator/simulator-source.ts");
+  const place = directory ?? join(resolveHome().root, "simulator");
+  const source = await simulatorSource({ directory: place });
+  const policy = join(place, "policy.json");
+  await writeFileAtomically(policy, `${JSON.stringify(await simulatorPolicy(place), null, 2)}\n`);
+  terminal.note(`The policy that accepts this simulator: ${policy}`);
+  return source;
 }
 
 /** Says so when a server is reachable from other machines without a key. */

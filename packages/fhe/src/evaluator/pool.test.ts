@@ -1,0 +1,11 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { UnseenError, type ErrorCode } from "@unseen/core/errors.ts";
+import { Session } from "../client/session.ts";
+import { compile } from "../compile/compile.ts";
+import type { Head } from "../layer.ts";
+import { shallow, type Parameters } from "../parameters.ts";
+import type { Program } from "../program.ts";
+import type { EvaluationTask, Evaluator } from "./evaluator.ts";
+import { denseHead, generatorOfPictures } from "./heads.fixture.ts";
+import { createEvaluator } from "./pool.ts";
