@@ -6,12 +6,13 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, readlinkSync, readSync, statSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { loadKey } from "@unseen/client/keyring.ts";
 import { resolveHome } from "@unseen/client/home.ts";
 import { ask, post, PROGRAM, startServer, STORY_LLAMA, temporaryDirectory, type RunningServer } from "./command-line.ts";
+import { family, memoryOf } from "./process-memory.ts";
 import { startRecordingProxy, type RecordingProxy } from "./recording-proxy.ts";
 import { filesBelow, spellings, tokensOf, vocabularyWords, wordsIn } from "./tokens.ts";
 
@@ -188,46 +189,6 @@ function needles(): Map<string, Buffer> {
 /** The names of the needles that a haystack holds. */
 function findings(haystack: Buffer): string[] {
   return [...needles()].filter(([, needle]) => haystack.includes(needle)).map(([name]) => name);
-}
-
-/** The process and its children. */
-function family(root: number): number[] {
-  const parents = new Map<number, number>();
-  for (const name of readdirSync("/proc").filter((entry) => /^\d+$/.test(entry))) {
-    try {
-      parents.set(Number(name), Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${name}/status`, "utf8"))?.[1]));
-    } catch {
-      // gone meanwhile
-    }
-  }
-  const members = [root];
-  for (const member of members) members.push(...[...parents].filter(([, parent]) => parent === member).map(([child]) => child));
-  return members;
-}
-
-/** Every writable region of a process's memory, piece by piece with an overlap. */
-function* memoryOf(process_: number): Generator<Buffer> {
-  const file = openSync(`/proc/${process_}/mem`, "r");
-  try {
-    const piece = 4 << 20;
-    const buffer = Buffer.alloc(piece);
-    for (const line of readFileSync(`/proc/${process_}/maps`, "utf8").split("\n")) {
-      const match = /^([0-9a-f]+)-([0-9a-f]+) rw/.exec(line);
-      if (!match) continue;
-      const [start, end] = [Number.parseInt(match[1] as string, 16), Number.parseInt(match[2] as string, 16)];
-      for (let at = start; at < end; at += piece - 256) {
-        let read = 0;
-        try {
-          read = readSync(file, buffer, 0, Math.min(piece, end - at), at);
-        } catch {
-          break; // a guard page, or a region that is gone
-        }
-        yield buffer.subarray(0, read);
-      }
-    }
-  } finally {
-    closeSync(file);
-  }
 }
 
 function findingsInMemory(server: RunningServer): string[] | null {

@@ -33,7 +33,9 @@ export function dstackSource({ endpoint, collateralUrl }: DstackOptions = {}): Q
     quote: (data) =>
       answer("a quote", async () => {
         const { quote: text, event_log: eventLog } = await (await connect()).getQuote(data);
-        const quote = Buffer.from(text.replace(/^0x/, ""), "hex");
+        const hexadecimal = text.replace(/^0x/, "");
+        if (!/^(?:[0-9a-f]{2})+$/i.test(hexadecimal) || typeof eventLog !== "string") throw new Error("a quote of another form");
+        const quote = Buffer.from(hexadecimal, "hex");
         const collateral = collateralUrl === undefined ? null : await fetchCollateral(collateralUrl, platformOf(quote));
         return { quote: new Uint8Array(quote), eventLog, collateral };
       }),

@@ -24,26 +24,32 @@ export interface RevocationList {
  */
 export async function readRevocationList(der: Uint8Array, issuer: X509Certificate, now: Date): Promise<RevocationList> {
   const what = `revocation list of ${commonName(issuer)}`;
-  let list: x509.X509Crl;
-  let verified: boolean;
-  try {
-    list = new x509.X509Crl(new Uint8Array(der));
-    const authority = new x509.X509Certificate(new Uint8Array(issuer.raw));
-    verified = list.issuer === authority.subject && (await list.verify({ publicKey: authority.publicKey }));
-  } catch (cause) {
-    throw refusal("ATTESTATION_INVALID", `${what}: expected a list (DER) of that authority, got something else.`, cause);
-  }
+  const { verified, conditions, thisUpdate, nextUpdate, revoked } = await parse(der, issuer, what);
   if (!verified) throw refusal("ATTESTATION_INVALID", `${what}: expected a list that this authority signed, got another one.`);
   // A critical extension could say that the list covers only some certificates.
-  if (list.extensions.some(({ critical }) => critical))
-    throw refusal("ATTESTATION_INVALID", `${what}: expected a complete list, got one with conditions.`);
-  const { thisUpdate, nextUpdate } = list;
+  if (conditions) throw refusal("ATTESTATION_INVALID", `${what}: expected a complete list, got one with conditions.`);
   if (nextUpdate === undefined || !(thisUpdate <= now && now <= nextUpdate))
     throw refusal(
       "ATTESTATION_EXPIRED",
       `${what}: it is valid from ${thisUpdate.toISOString()} to ${nextUpdate?.toISOString() ?? "an unknown time"}.`,
     );
-  return { issuer, revoked: new Set(list.entries.map(({ serialNumber }) => BigInt(`0x${serialNumber}`))) };
+  return { issuer, revoked };
+}
+
+async function parse(der: Uint8Array, issuer: X509Certificate, what: string) {
+  try {
+    const list = new x509.X509Crl(new Uint8Array(der));
+    const authority = new x509.X509Certificate(new Uint8Array(issuer.raw));
+    return {
+      verified: list.issuer === authority.subject && (await list.verify({ publicKey: authority.publicKey })),
+      conditions: list.extensions.some(({ critical }) => critical),
+      thisUpdate: list.thisUpdate,
+      nextUpdate: list.nextUpdate,
+      revoked: new Set(list.entries.map(({ serialNumber }) => BigInt(`0x${serialNumber}`))),
+    };
+  } catch (cause) {
+    throw refusal("ATTESTATION_INVALID", `${what}: expected a list (DER) of that authority, got something else.`, cause);
+  }
 }
 
 /**
@@ -54,7 +60,8 @@ export async function readRevocationList(der: Uint8Array, issuer: X509Certificat
 export function checkRevocation(chain: readonly X509Certificate[], what: string, lists: readonly RevocationList[]): void {
   for (const [index, certificate] of chain.entries()) {
     const issuer = chain[index + 1] ?? certificate;
-    const list = lists.find((candidate) => candidate.issuer.raw.equals(issuer.raw));
+    // By name and key, for an authority may have been certified anew since.
+    const list = lists.find((candidate) => candidate.issuer.subject === issuer.subject && candidate.issuer.publicKey.equals(issuer.publicKey));
     if (!list) throw refusal("ATTESTATION_INVALID", `${what}: expected a revocation list of ${commonName(issuer)}, got none.`);
     if (list.revoked.has(BigInt(`0x${certificate.serialNumber}`)))
       throw refusal("ATTESTATION_REVOKED", `${what}: the certificate of ${commonName(certificate)} is revoked.`);

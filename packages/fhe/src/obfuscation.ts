@@ -89,7 +89,7 @@ function chooseChannels(count: number, share: number, uniform: Uniform): boolean
   return Array.from({ length: count }, (_, index) => chosen.has(index));
 }
 
-/** Box and Muller. */
-function gaussian(uniform: Uniform): number {
+/** A number of the standard normal law (Box and Muller, 1958). */
+export function gaussian(uniform: Uniform): number {
   return Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
 }

@@ -3,10 +3,10 @@
  * @module
  */
 import "reflect-metadata";
-import { createPublicKey, generateKeyPairSync, type KeyObject } from "node:crypto";
+import { createPublicKey, type KeyObject } from "node:crypto";
 import * as x509 from "@peculiar/x509";
 import { enumerated, identifier, integer, octets, sequence } from "./der.ts";
-import type { SimulatorState } from "./state.ts";
+import { makeKey, type SimulatorState } from "./state.ts";
 
 /** Intel's extension of platform certificates (Intel SGX PCK Certificate and CRL Profile Specification). */
 const SGX_EXTENSION = "1.2.840.113741.1.13.1";
@@ -54,6 +54,7 @@ const serials: Readonly<Record<Role, string>> = { root: "01", authority: "0a", p
  */
 export async function makeAuthority(state: SimulatorState, at: Date, faults: CertificateFaults = {}): Promise<Authority> {
   const root = new x509.X509Certificate(new Uint8Array(state.rootCertificate));
+  const vendor = root.subject.replace(/^CN=/, "").split(" ", 1)[0] ?? "";
   const around = { notBefore: later(at, -1), notAfter: later(at, 365) };
 
   const issue = async (
@@ -61,8 +62,8 @@ export async function makeAuthority(state: SimulatorState, at: Date, faults: Cer
     subject: string,
     issuer: { name: string; key: KeyObject },
     extensions: readonly x509.Extension[],
+    key = makeKey(),
   ): Promise<{ certificate: x509.X509Certificate; key: KeyObject }> => {
-    const { privateKey: key } = generateKeyPairSync("ec", { namedCurve: "prime256v1" });
     const isAuthority = role === "authority";
     const usage = isAuthority ? x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign : x509.KeyUsageFlags.digitalSignature;
     const certificate = await x509.X509CertificateGenerator.create({
@@ -98,10 +99,10 @@ export async function makeAuthority(state: SimulatorState, at: Date, faults: Cer
   };
 
   const byRoot = { name: root.subject, key: state.rootKey };
-  const authority = await issue("authority", "Simulator SGX PCK Platform CA", byRoot, []);
+  const authority = await issue("authority", `${vendor} SGX PCK Platform CA`, byRoot, [], state.authorityKey);
   const byAuthority = { name: authority.certificate.subject, key: authority.key };
-  const platform = await issue("platform", "Simulator SGX PCK Certificate", byAuthority, [platformExtension()]);
-  const signing = await issue("signing", "Simulator SGX TCB Signing", byRoot, []);
+  const platform = await issue("platform", `${vendor} SGX PCK Certificate`, byAuthority, [platformExtension()]);
+  const signing = await issue("signing", `${vendor} SGX TCB Signing`, byRoot, []);
   const pem = (...certificates: x509.X509Certificate[]): string => certificates.map((certificate) => `${certificate.toString("pem")}\n`).join("");
   return {
     platformChain: pem(platform.certificate, authority.certificate, root),

@@ -2,11 +2,11 @@
  * A simulated platform: quotes (TDX version 4) and collateral of the form that real ones have, under a root that anybody can make.
  * @module
  */
-import { createHash, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign } from "node:crypto";
+import { createHash, createPublicKey, type KeyObject, randomBytes, sign } from "node:crypto";
 import type { Collateral } from "../collateral.ts";
 import { type MeasuredEvent, RUNTIME_EVENT, eventDigest, replay } from "../event-log.ts";
 import { type Authority, type CertificateFaults, PLATFORM, later, makeAuthority } from "./authority.ts";
-import type { SimulatorState } from "./state.ts";
+import { makeKey, type SimulatorState } from "./state.ts";
 
 const HEADER_BYTES = 48;
 const REPORT_BYTES = 584;
@@ -71,7 +71,7 @@ export async function makePlatform(
   const authority = await makeAuthority(state, at, faults);
   const events = measuredEvents(composeHash, faults);
   const rtmr3 = replay(events.map(eventDigest));
-  const { privateKey: attestationKey } = generateKeyPairSync("ec", { namedCurve: "prime256v1" });
+  const attestationKey = makeKey();
   const certification = certify(attestationKey, authority);
   return {
     eventLog: JSON.stringify(events),
@@ -79,7 +79,7 @@ export async function makePlatform(
     quote: (data) => {
       const report = Buffer.alloc(REPORT_BYTES);
       const put = (name: keyof typeof reportFields, value: Uint8Array): void => report.set(value, reportFields[name][0]);
-      put("teeTcbSvn", Uint8Array.from({ length: 16 }, (_, index) => (index === 1 ? 1 : 5))); // module version 1, level 5
+      put("teeTcbSvn", Uint8Array.from({ length: 16 }, (_, index) => (index === 1 ? 1 : 5))); // of the TDX module: level 5, version 1
       put("tdAttributes", TD_ATTRIBUTES);
       for (const [name, value] of Object.entries(SIMULATED_REGISTERS)) put(name as keyof typeof SIMULATED_REGISTERS, Buffer.from(value, "hex"));
       put("rtmr3", rtmr3);

@@ -1,5 +1,5 @@
 /**
- * What a simulator keeps, so that it is the same after every start: its root and the secret that keys are derived from.
+ * What a simulator keeps, so that it is the same after every start: its vendor's keys and the secret that a program's keys are derived from.
  * @module
  */
 import "reflect-metadata";
@@ -14,7 +14,7 @@ const FILE = "simulator.json";
 /** Long enough for a simulator, and fixed: tests choose their own time. */
 const ROOT_DATES = { notBefore: new Date("2020-01-01T00:00:00Z"), notAfter: new Date("2049-12-31T23:59:59Z") };
 const base64 = z.string().max(4000).regex(/^[A-Za-z0-9+/]+={0,2}$/);
-const stateSchema = z.strictObject({ version: z.literal(1), rootKey: base64, rootCertificate: base64, secret: base64.length(44) });
+const stateSchema = z.strictObject({ version: z.literal(1), rootKey: base64, rootCertificate: base64, authorityKey: base64, secret: base64.length(44) });
 
 /** Name of the simulator's root: no one else's, so that everybody recognises it. */
 export const ROOT_NAME = "Simulator SGX Root CA";
@@ -24,6 +24,8 @@ export interface SimulatorState {
   readonly rootKey: KeyObject;
   /** DER. */
   readonly rootCertificate: Uint8Array;
+  /** P-256, private: certifies platforms. */
+  readonly authorityKey: KeyObject;
   /** 32 bytes. */
   readonly secret: Uint8Array;
 }
@@ -55,9 +57,10 @@ async function readText(path: string): Promise<string | null> {
 
 function parse(text: string): SimulatorState {
   try {
-    const { rootKey, rootCertificate, secret } = stateSchema.parse(JSON.parse(text));
+    const { rootKey, rootCertificate, authorityKey, secret } = stateSchema.parse(JSON.parse(text));
     return {
-      rootKey: createPrivateKey({ key: Buffer.from(rootKey, "base64"), format: "der", type: "pkcs8" }),
+      rootKey: readKey(rootKey),
+      authorityKey: readKey(authorityKey),
       rootCertificate: new Uint8Array(Buffer.from(rootCertificate, "base64")),
       secret: new Uint8Array(Buffer.from(secret, "base64")),
     };
@@ -69,13 +72,22 @@ function parse(text: string): SimulatorState {
   }
 }
 
+function readKey(base64: string): KeyObject {
+  return createPrivateKey({ key: Buffer.from(base64, "base64"), format: "der", type: "pkcs8" });
+}
+
+function writeKey(key: KeyObject): string {
+  return key.export({ format: "der", type: "pkcs8" }).toString("base64");
+}
+
 /** Writes a fresh state; where another process was first, theirs counts. */
 async function create(path: string): Promise<string> {
-  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "prime256v1" });
+  const rootKey = makeKey();
   const text = JSON.stringify({
     version: 1,
-    rootKey: privateKey.export({ format: "der", type: "pkcs8" }).toString("base64"),
-    rootCertificate: Buffer.from(await makeRoot(privateKey)).toString("base64"),
+    rootKey: writeKey(rootKey),
+    rootCertificate: Buffer.from(await makeRoot(rootKey)).toString("base64"),
+    authorityKey: writeKey(makeKey()),
     secret: randomBytes(32).toString("base64"),
   });
   const temporary = `${path}.${randomBytes(6).toString("hex")}`;
@@ -94,12 +106,18 @@ async function create(path: string): Promise<string> {
   }
 }
 
-async function makeRoot(privateKey: KeyObject): Promise<Uint8Array> {
+/** A fresh private key (P-256). */
+export function makeKey(): KeyObject {
+  return generateKeyPairSync("ec", { namedCurve: "prime256v1" }).privateKey;
+}
+
+/** A self-signed root certificate (DER) for a P-256 key. */
+export async function makeRoot(privateKey: KeyObject, name = ROOT_NAME): Promise<Uint8Array> {
   const algorithm = { name: "ECDSA", namedCurve: "P-256" };
   const publicKey = createPublicKey(privateKey).toCryptoKey(algorithm, true, ["verify"]);
   const root = await x509.X509CertificateGenerator.createSelfSigned({
     ...ROOT_DATES,
-    name: [{ CN: [ROOT_NAME] }],
+    name: [{ CN: [name] }],
     serialNumber: "01",
     keys: { privateKey: privateKey.toCryptoKey(algorithm, true, ["sign"]), publicKey },
     signingAlgorithm: { name: "ECDSA", hash: "SHA-256" },

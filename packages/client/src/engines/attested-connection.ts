@@ -8,6 +8,7 @@ import { once } from "node:events";
 import { Agent, request, type AgentOptions, type RequestOptions } from "node:https";
 import type { Duplex } from "node:stream";
 import { connect, TLSSocket, type ConnectionOptions } from "node:tls";
+import { callbackify } from "node:util";
 import type { Policy } from "@unseen/attest/policy.ts";
 import { UnseenError } from "@unseen/core/errors.ts";
 import { answerTo } from "./host-connection.ts";
@@ -192,15 +193,12 @@ class AttestedAgent extends Agent {
 
   /** Hands the connection over once it is admitted: until then requests wait, and nothing of them is written. */
   override createConnection(options: RequestOptions, callback?: (error: Error | null, stream: Duplex) => void): undefined {
-    // Who signed the certificate means nothing: the evidence vouches for its key.
-    const socket = connect({ ...(options as ConnectionOptions), rejectUnauthorized: false });
-    this.#attestation.admit(socket).then(
-      () => callback?.(null, socket),
-      (error: Error) => {
-        socket.destroy();
-        callback?.(error, socket);
-      },
-    );
+    // Who signed the certificate means nothing: the evidence vouches for its key. From TLS 1.3 on a connection keeps its key.
+    const socket = connect({ ...(options as ConnectionOptions), rejectUnauthorized: false, minVersion: "TLSv1.3" });
+    callbackify(() => this.#attestation.admit(socket))((error) => {
+      if (error) socket.destroy();
+      callback?.(error, socket);
+    });
   }
 
   /** A kept connection is given up with its proof. */

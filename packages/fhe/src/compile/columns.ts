@@ -8,7 +8,7 @@
  */
 import { UnseenError } from "@unseen/core/errors.ts";
 import { gainBefore, type Features } from "./features.ts";
-import { compactLayout, indexOf, visitSlots, type Fill, type Layout } from "./layout.ts";
+import { compactLayout, indexOf, roomFor, visitSlots, type Fill, type Layout } from "./layout.ts";
 import type { ProgramWriter } from "./program-writer.ts";
 import type { Layer } from "../layer.ts";
 import { columnOf, isInside, rowOf, tapsOf, type Tap, type Windows } from "./windows.ts";
@@ -33,9 +33,12 @@ export interface Columns {
   readonly columns: readonly Column[];
 }
 
-/** @throws UnseenError CUT_UNAVAILABLE beyond {@link MAXIMUM_INPUTS} */
-export function planColumns(windows: Windows, slots: number): Columns {
-  const layout = compactLayout(windows.output, slots);
+/**
+ * @param after the layers that follow, which the layout must leave room for
+ * @throws UnseenError CUT_UNAVAILABLE beyond {@link MAXIMUM_INPUTS}
+ */
+export function planColumns(windows: Windows, slots: number, after: readonly Layer[] = []): Columns {
+  const layout = compactLayout(windows.output, slots, roomFor(windows.output, after));
   const taps = tapsOf(windows);
   // Without groups every output channel reads the same channels, so all ciphertexts of the same positions share their inputs.
   const shared = windows.groupOutputs === windows.output.channels;

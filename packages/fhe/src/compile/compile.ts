@@ -11,7 +11,7 @@ import { writeDense } from "./dense.ts";
 import { writePolynomial, writeScale } from "./elementwise.ts";
 import type { Features } from "./features.ts";
 import { compileIntegers, wrongSize } from "./integer-convolution.ts";
-import { compactLayout, gather, scatter, type Layout } from "./layout.ts";
+import { compactLayout, gather, roomFor, scatter, type Layout } from "./layout.ts";
 import { ProgramWriter } from "./program-writer.ts";
 import { writeSums, writeWindows } from "./sliding-windows.ts";
 import { isInside, windowsOf, type Windows } from "./windows.ts";
@@ -85,11 +85,11 @@ interface Start {
 function startOf(head: Head, parameters: CkksParameters): Start {
   const [first, second] = head.layers;
   if (first?.kind === "convolution" || first?.kind === "average-pool") {
-    const columns = planColumns(windowsOf(first), slotsOf(parameters));
+    const columns = planColumns(windowsOf(first), slotsOf(parameters), head.layers.slice(1));
     const writer = new ProgramWriter(parameters, columns.columns.length);
     return { writer, features: writeColumns(writer, columns, second), done: 1, pack: (picture) => packColumns(columns, picture) };
   }
-  const layout = compactLayout(head.shape, slotsOf(parameters));
+  const layout = compactLayout(head.shape, slotsOf(parameters), roomFor(head.shape, head.layers));
   checkInputs(layout.ciphertexts);
   const writer = new ProgramWriter(parameters, layout.ciphertexts);
   const registers = Array.from({ length: layout.ciphertexts }, (_, register) => register);

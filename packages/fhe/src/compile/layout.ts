@@ -2,7 +2,8 @@
  * Where features lie in the slots of ciphertexts.
  * @module
  */
-import { sizeOf, type Shape } from "../layer.ts";
+import { UnseenError } from "@unseen/core/errors.ts";
+import { sizeOf, type Layer, type Shape } from "../layer.ts";
 
 /**
  * Feature (channel, y, x) lies in slot (channel mod blocks) * block + y * rowStep + x * columnStep. Strides leave gaps
@@ -26,18 +27,47 @@ export interface Layout {
 /** Numbers for some of the slots, told one after the other; `put` answers true when it needs no more. */
 export type Fill = (put: (slot: number, value: number) => boolean) => void;
 
-/** A layout without gaps. */
-export function compactLayout(shape: Shape, slots: number): Layout {
-  const plane = shape.height * shape.width;
+/** Rows and columns that a channel has room for. */
+export interface Extent {
+  readonly height: number;
+  readonly width: number;
+}
+
+/** A layout without gaps, but for the room beside and below the features that later layers need. */
+export function compactLayout(shape: Shape, slots: number, room: Extent = shape): Layout {
+  const plane = room.height * room.width;
   const parts = Math.max(1, Math.ceil(plane / slots));
   const block = parts > 1 ? slots : powerOfTwoFrom(plane);
   const blocks = slots / block;
   const ciphertexts = Math.ceil(shape.channels / blocks) * parts;
-  return { shape, slots, rowStep: shape.width, columnStep: 1, block, blocks, parts, ciphertexts };
+  return { shape, slots, rowStep: room.width, columnStep: 1, block, blocks, parts, ciphertexts };
 }
 
-/** The layout after windows slid over the features: every result stays where its window began, so strides widen the gaps. */
+/** The room that layers need which slide windows over features of one layout: zeros at the edge can make results larger than the features. */
+export function roomFor(shape: Shape, layers: readonly Layer[]): Extent {
+  let { height, width } = shape;
+  let [down, right] = [1, 1];
+  for (const layer of layers) {
+    if (layer.kind === "dense") break;
+    if (layer.kind === "convolution" || layer.kind === "average-pool") {
+      down *= layer.strides[0];
+      right *= layer.strides[1];
+      height = Math.max(height, (layer.output.height - 1) * down + 1);
+      width = Math.max(width, (layer.output.width - 1) * right + 1);
+    }
+  }
+  return { height, width };
+}
+
+/**
+ * The layout after windows slid over the features: every result stays where its window began, so strides widen the gaps.
+ *
+ * @throws UnseenError CUT_UNAVAILABLE where the layout has no room for the results
+ */
 export function slidLayout(layout: Layout, shape: Shape, [down, right]: readonly [number, number]): Layout {
+  const [width, height] = [(shape.width - 1) * layout.columnStep * right + 1, (shape.height - 1) * layout.rowStep * down + 1];
+  if ((shape.height > 1 && width > layout.rowStep) || height - 1 + width > layout.block * layout.parts)
+    throw new UnseenError("CUT_UNAVAILABLE", "features that were mixed into a vector become a picture again.", { hint: "Choose an earlier cut." });
   const ciphertexts = Math.ceil(shape.channels / layout.blocks) * layout.parts;
   return { ...layout, shape, rowStep: layout.rowStep * down, columnStep: layout.columnStep * right, ciphertexts };
 }

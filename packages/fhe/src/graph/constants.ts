@@ -50,7 +50,7 @@ export class Constants {
   #made(name: string, depth: number): Known | null {
     const node = this.#makers.get(name);
     if (node === undefined) return null;
-    const value = node.operator === "Constant" ? node.attributes.get("value") : undefined;
+    const value = node.operator === "Constant" && node.domain === "" ? node.attributes.get("value") : undefined;
     if (value?.kind === "tensor") return this.#stored(value.value);
     const inputs: (Known | null)[] = [];
     for (const input of node.inputs) {

@@ -6,14 +6,15 @@ import { broadcastData, broadcastShapes, type Known } from "@unseen/core/bluepri
 import { UnseenError } from "@unseen/core/errors.ts";
 import { Beyond } from "./beyond.ts";
 import { add, MAXIMUM_DEGREE, multiply, uniform, type Coefficients } from "./coefficients.ts";
-import { dimensions, type Operation, type Operator, type Tracked } from "./tracked.ts";
+import { dimensions, firstInput, type Operation, type Operator, type Tracked } from "./tracked.ts";
 
 /** An operator of two inputs, one of which at least depends on the picture. */
 function binary(combine: (left: Coefficients, right: Coefficients) => Coefficients): Operator {
   return (operation) => {
     const { the, budget } = operation;
     const [left, right] = [operation.tracked(0), operation.tracked(1)];
-    const value = (left ?? right)!;
+    const value = left ?? right;
+    if (!value) throw the.malformed(`expected two inputs, got ${operation.node.inputs.length}.`);
     if (left && right && (left.stage !== right.stage || left.flat !== right.flat))
       throw new Beyond(`${the.operator} of what leaves two different layers is not done on ciphertext`);
     budget.take((MAXIMUM_DEGREE + 1) * value.stage.shape.channels);
@@ -58,16 +59,16 @@ const divide: Operator = (operation) => {
   return binary((left, [divisor]) => multiply(left, [divisor!.map((each) => 1 / each)]))(operation);
 };
 
-const negation: Operator = ({ tracked }) => {
-  const value = tracked(0)!;
+const negation: Operator = (operation) => {
+  const value = firstInput(operation);
   return { ...value, coefficients: negate(value.coefficients) };
 };
 
 const power: Operator = (operation) => {
-  const value = operation.tracked(0);
+  const value = firstInput(operation);
   const exponent = operation.constant(1);
   const whole = exponent?.data.length === 1 ? exponent.data[0]! : NaN;
-  if (!value || !Number.isInteger(whole) || whole < 1 || whole > MAXIMUM_DEGREE || exponent!.shape.length > dimensions(value).length)
+  if (!Number.isInteger(whole) || whole < 1 || whole > MAXIMUM_DEGREE || exponent!.shape.length > dimensions(value).length)
     throw new Beyond(`Pow with an exponent other than 1 to ${MAXIMUM_DEGREE} is not done on ciphertext`);
   operation.budget.take((MAXIMUM_DEGREE + 1) * value.stage.shape.channels);
   let coefficients = value.coefficients;
@@ -77,14 +78,13 @@ const power: Operator = (operation) => {
 
 const batchNormalisation: Operator = (operation) => {
   const { node, the, budget } = operation;
-  const value = operation.tracked(0);
-  if (!value) throw new Beyond("BatchNormalization by the picture itself is not done on ciphertext");
+  const value = firstInput(operation);
   if (the.integer("training_mode", 0) !== 0) throw new Beyond("BatchNormalization in training divides by an encrypted number");
   if (the.integer("spatial", 1) === 0) throw new Beyond("BatchNormalization with other numbers at every pixel is not done on ciphertext");
   const axis = dimensions(value)[1]!;
   const [gain, shift, average, variance] = [1, 2, 3, 4].map((index) => {
     const known = operation.constant(index);
-    if (!known) throw new Beyond(`BatchNormalization with numbers that are not stored is not done on ciphertext`);
+    if (!known) throw new Beyond("BatchNormalization with numbers that are not stored is not done on ciphertext");
     if (known.shape.length !== 1 || known.data.length !== axis)
       throw the.malformed(`expected input ${index} of shape [${axis}], got [${known.shape.join()}].`);
     return perChannel(operation, value.flat ? known : { ...known, shape: [axis, 1, 1] }, value);

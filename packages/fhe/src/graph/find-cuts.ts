@@ -16,9 +16,6 @@ import { findPicture } from "./picture.ts";
 import { products } from "./products.ts";
 import { dimensions, resultOf, settled, type Operation, type Operator, type Tracked } from "./tracked.ts";
 
-/** The first operator set whose element-wise operators broadcast as NumPy does. */
-const FIRST_OPSET = 7;
-
 const operators: ReadonlyMap<string, Operator> = new Map([...products, ...elementwise, ...layout]);
 
 /** A legal cut. */
@@ -35,8 +32,7 @@ export interface Cut {
  */
 export function findCuts(model: OnnxModel): { cuts: Cut[]; end: string } {
   const { name: input, shape } = findPicture(model.graph);
-  const opset = model.opsets.get("") ?? model.opsets.get("ai.onnx") ?? 1;
-  if (opset < FIRST_OPSET) return { cuts: [], end: `operator set ${opset} is older than ${FIRST_OPSET}` };
+  const opset = model.opsets.get("")!; // no file without one is opened
   const cuts: Cut[] = [];
   const budget = new Budget();
   const constants = new Constants(model.graph, opset, budget);
@@ -74,7 +70,7 @@ export function findCuts(model: OnnxModel): { cuts: Cut[]; end: string } {
 }
 
 function apply(node: OnnxNode, values: ReadonlyMap<string, Tracked>, constants: Constants, budget: Budget, opset: number): Tracked {
-  const operator = node.domain === "" || node.domain === "ai.onnx" ? operators.get(node.operator) : undefined;
+  const operator = node.domain === "" ? operators.get(node.operator) : undefined;
   if (!operator) throw new Beyond(whyBeyond(node.operator));
   const operation: Operation = {
     node,

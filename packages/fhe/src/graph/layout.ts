@@ -7,14 +7,15 @@ import { KNOWN_LIMIT } from "@unseen/core/blueprint/trace/known-tensor.ts";
 import { elementNumber } from "@unseen/core/checkpoint/onnx-types.ts";
 import { sizeOf } from "../layer.ts";
 import { Beyond } from "./beyond.ts";
-import { dimensions, type Operator, type Tracked } from "./tracked.ts";
+import { dimensions, firstInput, type Operator, type Tracked } from "./tracked.ts";
 
 /** Runs the operator on the numbers 0, 1, 2, ... of one picture: they must come out in this order, as a picture or as a vector. */
-const relayout: Operator = ({ node, the, tracked, constant, budget }) => {
-  const value = tracked(0);
-  const shape = value && dimensions(value);
-  const count = value ? sizeOf(value.stage.shape) : 0;
-  if (!value || !shape || count > KNOWN_LIMIT) throw new Beyond(`${the.operator} of that many numbers is not followed`);
+const relayout: Operator = (operation) => {
+  const { node, the, constant, budget } = operation;
+  const value = firstInput(operation);
+  const shape = dimensions(value);
+  const count = sizeOf(value.stage.shape);
+  if (count > KNOWN_LIMIT) throw new Beyond(`${the.operator} of that many numbers is not followed`);
   budget.take(2 * count);
   const places = { type: "float64", shape, data: Float64Array.from({ length: count }, (_, i) => i) } as const;
   const others = node.inputs.slice(1).map((name, i) => {
@@ -36,21 +37,21 @@ function flatness(shape: readonly number[], value: Tracked): boolean | null {
 }
 
 /** In inference nothing is dropped. */
-const dropout: Operator = ({ node, tracked, constant }) => {
-  const value = tracked(0);
-  if (!value || (node.inputs[2] && constant(2)?.data[0] !== 0)) throw new Beyond("Dropout in training is not done on ciphertext");
-  return value;
+const dropout: Operator = (operation) => {
+  if (operation.node.inputs[2] && operation.constant(2)?.data[0] !== 0) throw new Beyond("Dropout in training is not done on ciphertext");
+  return firstInput(operation);
 };
 
-const cast: Operator = ({ the, tracked }) => {
-  if (the.integer("to", 0) !== elementNumber("float32", "Cast"))
+const cast: Operator = (operation) => {
+  if (operation.the.integer("to", 0) !== elementNumber("float32", "Cast"))
     throw new Beyond("Cast to another type than float32 is not done on ciphertext");
-  return tracked(0)!;
+  return firstInput(operation);
 };
 
 /** By operator. */
 export const layout: ReadonlyMap<string, Operator> = new Map([
-  ...["Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose"].map((name) => [name, relayout] as const),
+  ...["Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose"].map((name) => [name, relayout] as const),
+  ["Identity", firstInput],
   ["Dropout", dropout],
   ["Cast", cast],
 ]);

@@ -6,7 +6,7 @@ import { broadcastShapes, broadcastData, type Known } from "@unseen/core/bluepri
 import { quote } from "@unseen/core/checkpoint/checks.ts";
 import { sizeOf } from "../layer.ts";
 import { Beyond } from "./beyond.ts";
-import { behind, type Operation, type Operator, type Tracked } from "./tracked.ts";
+import { behind, firstInput, type Operation, type Operator, type Tracked } from "./tracked.ts";
 import { readWindows } from "./windows.ts";
 
 const convolution: Operator = (operation) => {
@@ -29,8 +29,8 @@ const convolution: Operator = (operation) => {
     title: `Conv ${kernel.join("x")} ${shape.channels}->${out}${groups > 1 ? `, ${groups} groups` : ""}`,
     input: stage.shape,
     output: { channels: out, height: count[0], width: count[1] },
-    weight: weight.data.slice(),
-    bias: bias ? bias.data.slice() : new Float64Array(out),
+    weight: weight.data,
+    bias: bias?.data ?? new Float64Array(out),
     kernel,
     strides,
     dilations,
@@ -58,8 +58,7 @@ const gemm: Operator = (operation) => {
 /** x times a matrix (in, out), or (out, in) where `transposed`. */
 function dense(operation: Operation, matrix: Known, transposed: boolean, factor: number, summand: Known | null): Tracked {
   const { node, the, budget } = operation;
-  const input = operation.tracked(0);
-  if (!input) throw new Beyond(`${the.operator} with an encrypted number on the right is not done on ciphertext`);
+  const input = firstInput(operation);
   if (!input.flat) throw new Beyond(`${the.operator} along the rows of a picture is not done on ciphertext`);
   const [columns, rows] = (transposed ? matrix.shape.toReversed() : matrix.shape) as [number, number];
   if (columns !== sizeOf(input.stage.shape) || rows === 0)
@@ -71,7 +70,7 @@ function dense(operation: Operation, matrix: Known, transposed: boolean, factor:
       weight[row * columns + column] = factor * matrix.data[transposed ? row * columns + column : column * rows + row]!;
   if (summand && broadcastShapes(summand.shape, [1, rows]).join() !== `1,${rows}`)
     throw the.malformed(`a summand of shape [${summand.shape.join()}] does not fit [1,${rows}].`);
-  const bias = summand ? broadcastData(summand, [1, rows]).slice() : new Float64Array(rows);
+  const bias = summand ? broadcastData(summand, [1, rows]) : new Float64Array(rows);
   return behind(operation, input, true, (stage) => ({
     kind: "dense",
     value: node.outputs[0] as string,
@@ -135,10 +134,9 @@ function mean(operation: Operation, input: Tracked, { count, ...windows }: Mean)
 }
 
 /** The input that depends on the picture, which must have rows and columns. */
-function picture({ the, tracked }: Operation): Tracked {
-  const input = tracked(0);
-  if (!input) throw new Beyond(`${the.operator} with weights that depend on the picture is not done on ciphertext`);
-  if (input.flat) throw the.malformed("expected a picture of four axes, got two axes.");
+function picture(operation: Operation): Tracked {
+  const input = firstInput(operation);
+  if (input.flat) throw operation.the.malformed("expected a picture of four axes, got two axes.");
   return input;
 }
 

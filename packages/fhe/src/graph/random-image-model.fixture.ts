@@ -49,7 +49,9 @@ class Drawing {
     const end = builder.node("Add", [last, builder.scalar(0.5)], last.shape);
     if (early) builder.output(builder.node("Neg", [early], early.shape));
     builder.output(end);
-    return { builder, inside: this.#inside, layers: early ? before : this.#layers };
+    // Whoever asks for the picture's size needs the picture, and no cut is before it.
+    const layers = builder.operators().has("Shape") ? 0 : early ? before : this.#layers;
+    return { builder, inside: this.#inside, layers };
   }
 
   #step(): void {
@@ -128,15 +130,47 @@ class Drawing {
     const dice = this.#dice;
     const builder = this.#builder;
     const [batch, channels, height, width] = this.#value.shape as [string, number, number, number];
-    if (dice.chance(0.3)) return this.#product(builder.node("GlobalAveragePool", [this.#value], [batch, channels, 1, 1]));
+    if (dice.chance(0.3)) return this.#poolAll();
     const kernel = [height, width].map((size) => dice.between(1, Math.min(size, 3)));
     const strides = kernel.map(() => dice.between(1, 2));
+    // ONNX Runtime does not take SAME where pixels lie between the windows.
+    const apart = strides.some((stride, axis) => stride > kernel[axis]!);
+    const mode = apart ? "NOTSET" : dice.pick(["NOTSET", "NOTSET", "SAME_UPPER", "SAME_LOWER"]);
     const pads = [...kernel, ...kernel].map((size) => dice.below(size));
     const counts = [height, width].map((size, axis) =>
-      Math.floor((size + pads[axis]! + pads[axis + 2]! - kernel[axis]!) / strides[axis]! + 1),
+      mode === "NOTSET"
+        ? Math.floor((size + pads[axis]! + pads[axis + 2]! - kernel[axis]!) / strides[axis]! + 1)
+        : Math.ceil(size / strides[axis]!),
     );
-    const attributes = { kernel_shape: kernel, strides, pads, count_include_pad: dice.below(2) };
+    const attributes = {
+      kernel_shape: kernel,
+      strides,
+      ...(mode === "NOTSET" ? { pads } : { auto_pad: mode }),
+      count_include_pad: dice.below(2),
+    };
     this.#product(builder.node("AveragePool", [this.#value], [batch, channels, ...counts], attributes));
+  }
+
+  #poolAll(): void {
+    const dice = this.#dice;
+    const builder = this.#builder;
+    const [batch, channels] = this.#value.shape as [string, number];
+    const [whole, flat] = [
+      [batch, channels, 1, 1],
+      [batch, channels],
+    ] as const;
+    if (dice.chance(0.5)) {
+      this.#product(builder.node("GlobalAveragePool", [this.#value], whole));
+      if (dice.chance(0.5)) this.#value = builder.squeeze(this.#value, [2, 3]);
+      return;
+    }
+    const keeps = dice.chance(0.5);
+    const axes = dice.pick([
+      [2, 3],
+      [-1, -2],
+    ]);
+    const [inputs, attributes] = builder.opset < 18 ? [[], { axes }] : [[builder.ints(axes)], {}];
+    this.#product(builder.node("ReduceMean", [this.#value, ...inputs], keeps ? whole : flat, { ...attributes, keepdims: Number(keeps) }));
   }
 
   #flatten(): void {
@@ -167,7 +201,6 @@ class Drawing {
     const value = this.#value;
     const channels = value.shape[1] as number;
     const each = dice.chance(0.6) ? [channels, ...value.shape.slice(2).map(() => 1)] : dice.pick([[], [1]]);
-    // Features of several pixels flattened have no channels that constants could follow.
     switch (dice.below(6)) {
       case 0: {
         const numbers = [builder.positive([channels]), builder.gaussian([channels], 0.3), builder.gaussian([channels], 0.3)];
@@ -232,8 +265,11 @@ class Drawing {
   #nothing(): void {
     const dice = this.#dice;
     const { shape } = this.#value;
-    this.#value = dice.chance(0.5)
-      ? this.#builder.node("Identity", [this.#value], shape)
-      : this.#builder.node("Cast", [this.#value], shape, { to: 1 });
+    const [operator, attributes] = dice.pick([
+      ["Identity", {}],
+      ["Dropout", {}],
+      ["Cast", { to: 1 }],
+    ] as const);
+    this.#value = this.#builder.node(operator, [this.#value], shape, attributes);
   }
 }

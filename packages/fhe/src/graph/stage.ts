@@ -45,7 +45,8 @@ function numbersOf(layer: Layer): readonly (readonly number[] | Float64Array)[] 
 }
 
 function requireFinite(numbers: readonly number[] | Float64Array, title: string): void {
-  for (const each of numbers) if (!Number.isFinite(each)) throw new Beyond(`${title} has numbers that are not finite`);
+  // Indexed, because weights are many.
+  for (let i = 0; i < numbers.length; i++) if (!Number.isFinite(numbers[i])) throw new Beyond(`${title} has numbers that are not finite`);
 }
 
 /**

@@ -6,7 +6,7 @@ import type { Case } from "@unseen/core/blueprint/trace/known-case.ts";
 import type { Known } from "@unseen/core/blueprint/trace/known-tensor.ts";
 import type { OnnxNode } from "@unseen/core/checkpoint/onnx.ts";
 import { sizeOf, type Layer } from "../layer.ts";
-import type { Budget } from "./beyond.ts";
+import { Beyond, type Budget } from "./beyond.ts";
 import { identity, isIdentity, type Coefficients } from "./coefficients.ts";
 import { extend, settle, type Stage } from "./stage.ts";
 
@@ -37,6 +37,13 @@ export type Operator = (operation: Operation) => Tracked;
 /** What leaves a stage, as it is. */
 export function resultOf(stage: Stage, flat: boolean): Tracked {
   return { stage, coefficients: identity(stage.shape.channels), flat };
+}
+
+/** The first input, of operators that treat their inputs differently. Throws {@link Beyond} where it does not depend on the picture. */
+export function firstInput({ the, tracked }: Operation): Tracked {
+  const value = tracked(0);
+  if (!value) throw new Beyond(`${the.operator} of a constant by an encrypted number is not done on ciphertext`);
+  return value;
 }
 
 /** The shape of a value in the graph, for one picture. */

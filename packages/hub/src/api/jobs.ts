@@ -142,6 +142,6 @@ export async function answerCall(
 }
 
 /** A new account and its API key, which the hub shows once. The client must speak with the hub's admin key. */
-export function createAccount(hub: HubClient, account: { readonly name: string; readonly role: Role }): Promise<{ apiKey: string }> {
-  return hub.json("POST", "/v1/accounts", z.object({ apiKey: z.string().max(200) }), { body: account });
+export function createAccount(hub: HubClient, account: { readonly name: string; readonly role: Role }): Promise<string> {
+  return hub.json("POST", "/v1/accounts", z.object({ key: z.string().max(200) }), { body: account }).then(({ key }) => key);
 }

@@ -47,7 +47,7 @@ export async function publishModel(
   const model = decodeOnnx(file);
   const { heads, end } = readHeads(model);
   const { calibrations, budget, scale } = publication;
-  const plan = planCuts({ heads, end }, { budget, pictureStep: scale / 255, ...(calibrations ? { calibrations } : {}) });
+  const plan = planCuts({ heads, end }, { budget, ...(calibrations ? { calibrations } : {}) });
   const offered = plan.cuts.filter(({ refused }) => refused === null);
   if (offered.length === 0)
     throw new UnseenError("CUT_UNAVAILABLE", `the model has no cut to offer: ${plan.cuts[0]?.refused ?? plan.end}`, {

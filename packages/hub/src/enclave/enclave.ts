@@ -90,7 +90,15 @@ export async function startEnclave({ hub, source, evaluator, hands, budget, log 
       attestation: source.kind,
       perform,
       answer,
-      retried: new Set(["EVALUATION_FAILED", "OVERLOADED", "HUB_UNREACHABLE", "HUB_REFUSED", "ATTESTATION_UNAVAILABLE", "HOST_TIMEOUT"]),
+      retried: new Set([
+        "EVALUATION_FAILED",
+        "OVERLOADED",
+        "HUB_UNREACHABLE",
+        "HUB_REFUSED",
+        "ATTESTATION_UNAVAILABLE",
+        "HOST_TIMEOUT",
+        "HOST_UNREACHABLE",
+      ]),
     },
     { hub, hands, log },
   );

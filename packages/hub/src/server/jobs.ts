@@ -53,8 +53,8 @@ export class Jobs {
       throw new Refusal("CUT_UNAVAILABLE", `cut: the version has none at ${request.cut} in ${request.scheme}.`, {
         hint: "The version's manifest lists its cuts.",
       });
-    // In the order of the schema, so that the same content is the same text.
-    const text = JSON.stringify(request);
+    // Members sorted, so that the same content is the same text.
+    const text = JSON.stringify(request, Object.keys(request).toSorted());
     const id = `job_${randomBytes(16).toString("hex")}`;
     return database.transaction(async (queries) => {
       await queries.query("SELECT 1 FROM accounts WHERE name = $1 FOR NO KEY UPDATE", [user.name]);
@@ -220,12 +220,12 @@ export class Jobs {
 
   /** Takes jobs back from workers that are gone, ends those that nobody goes on with, and forgets which blobs old ones used. */
   async sweep(): Promise<void> {
-    const { leaseSeconds, stateSeconds, retentionSeconds } = this.#options.settings;
-    await this.#expire("lease_until < now() AND $1::float8 > 0", leaseSeconds, "expire", {
+    const { stateSeconds, retentionSeconds } = this.#options.settings;
+    await this.#expire("lease_until < now()", [], "expire", {
       note: "the worker was not heard of any more",
       failure: { code: "JOB_FAILED", message: "the last of several workers was not heard of any more." },
     });
-    await this.#expire(`changed < now() - make_interval(secs => $1)`, stateSeconds, "overdue", {
+    await this.#expire("changed < now() - make_interval(secs => $1)", [stateSeconds], "overdue", {
       failure: { code: "JOB_FAILED", message: `nobody went on with the job for ${stateSeconds} s.` },
     });
     await this.#options.database.transaction(async (queries) => {
@@ -240,13 +240,13 @@ export class Jobs {
     });
   }
 
-  async #expire(where: string, seconds: number, event: JobEvent, change: Omit<Change, "by">): Promise<void> {
+  async #expire(where: string, values: readonly number[], event: JobEvent, change: Omit<Change, "by">): Promise<void> {
     const { database, bells } = this.#options;
     const moved = await database.transaction(async (queries) => {
       const rows = await queries.query<JobRow>(
         `SELECT ${COLUMNS} FROM jobs WHERE state NOT IN ('answered', 'failed', 'cancelled') AND ${where}
          ORDER BY changed LIMIT ${SWEEP_ROWS} FOR UPDATE SKIP LOCKED`,
-        [seconds],
+        values,
       );
       for (const row of rows) await this.#move(queries, row, event, { by: "hub", ...change });
       return rows;

@@ -10,6 +10,8 @@ import { UnseenError } from "@unseen/core/errors.ts";
 import type { HubClient } from "../api/hub-client.ts";
 import { call } from "../api/jobs.ts";
 
+/** What the hub says while none is connected. */
+const ABSENT: ReadonlySet<string> = new Set(["HOST_UNREACHABLE", "HOST_TIMEOUT", "OVERLOADED"]);
 const PATIENCE = 60_000; // ms: an enclave that starts
 
 /**
@@ -31,8 +33,7 @@ export async function findEnclave(hub: HubClient, policy: Policy, signal?: Abort
       );
       return await verifyEvidence(evidence, { nonce, policy });
     } catch (error) {
-      const isAbsent =
-        UnseenError.isInstance(error) && (error.code === "OVERLOADED" || error.code === "HOST_TIMEOUT" || error.code === "HUB_UNREACHABLE");
+      const isAbsent = UnseenError.isInstance(error) && ABSENT.has(error.code);
       if (!isAbsent) throw error;
       if (performance.now() > deadline)
         throw new UnseenError("ATTESTATION_UNAVAILABLE", "no enclave is connected to the hub.", {

@@ -40,7 +40,7 @@ function role(text: string): string {
 export function addHubCommands(program: Command): void {
   const group = program.command("hub").description("the model hub: models, jobs, and the parties that never meet");
 
-  addCommand<{ port: number; hostname: string; directory?: string; databaseUrl?: string }>(group, {
+  addCommand<HubServeFlags>(group, {
     name: "serve",
     description: "run a model hub; it stores sealed bytes and opens none",
     options: [
@@ -52,15 +52,24 @@ export function addHubCommands(program: Command): void {
         env: "UNSEEN_HUB_DIRECTORY",
       },
       { flags: "--database-url <url>", description: "a PostgreSQL server instead of the embedded database", env: "DATABASE_URL" },
+      {
+        flags: "--lease <seconds>",
+        description: "how long an enclave or a creator may be silent before another gets its job",
+        fallback: "30",
+        parse: wholeNumber(1, 3600),
+      },
+      { flags: "--jobs-per-day <count>", description: "jobs of one account in a day", fallback: "1000", parse: wholeNumber(1) },
+      { flags: "--stored <mebibytes>", description: "blobs of one account", fallback: "4096", parse: wholeNumber(1) },
     ],
     async run({ options, terminal }) {
       const { startHub } = await import("@unseen/hub/server/serve.ts");
-      const { directory = join(resolveHome().root, "hub"), databaseUrl, ...rest } = options;
+      const { directory = join(resolveHome().root, "hub"), databaseUrl, port, hostname, lease, jobsPerDay, stored } = options;
       const hub = await startHub({
         dataDirectory: directory,
-        ...rest,
-        port: Number(options.port),
-        ...(databaseUrl ? { databaseUrl } : {}),
+        databaseUrl,
+        port: Number(port),
+        hostname,
+        limits: { leaseSeconds: Number(lease), jobsPerDay: Number(jobsPerDay), storedBytes: Number(stored) * 2 ** 20 },
         log: terminal.note,
       });
       terminal.print(`Model hub at ${hub.url}. The admin key lies in ${hub.adminKeyFile}.`);
@@ -104,6 +113,16 @@ export function addHubCommands(program: Command): void {
     ],
     run: async ({ options, values, terminal }) => (await import("../private/hub-commands.ts")).publish(values[0]!, options, terminal),
   });
+}
+
+interface HubServeFlags {
+  readonly port: number;
+  readonly hostname: string;
+  readonly directory?: string;
+  readonly databaseUrl?: string;
+  readonly lease: number;
+  readonly jobsPerDay: number;
+  readonly stored: number;
 }
 
 export interface PublishFlags extends HubFlags {

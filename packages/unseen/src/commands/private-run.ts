@@ -81,13 +81,12 @@ export function addPrivateRunCommands(program: Command): void {
       ),
   });
 
-  addCommand<{ calibrate?: boolean; budget: number; scale: number }>(program, {
+  addCommand<{ calibrate?: boolean; budget: number }>(program, {
     name: "cuts",
     description: "where a model's first layers can be encrypted, and what each cut costs",
     arguments: [["<model>", ".onnx file"]],
-    options: [{ flags: "--calibrate", description: "measure this machine, to estimate seconds" }, budgetOption, scaleOption],
-    run: async ({ options, values, terminal }) =>
-      (await import("../private/cuts.ts")).showCuts(values[0]!, { ...options, scale: Number(options.scale) }, terminal),
+    options: [{ flags: "--calibrate", description: "measure this machine, to estimate seconds" }, budgetOption],
+    run: async ({ options, values, terminal }) => (await import("../private/cuts.ts")).showCuts(values[0]!, options, terminal),
   });
 
   addCommand<LeakFlags>(program, {

@@ -2,9 +2,6 @@
  * `unseen serve`, `unseen gateway`, `unseen chat`
  * @module
  */
-import { join } from "node:path";
-import type { QuoteSource } from "@unseen/attest/evidence.ts";
-import { writeFileAtomically } from "@unseen/client/atomic-file.ts";
 import { serveModel, connectModel } from "@unseen/client/gateway/model.ts";
 import { startGateway } from "@unseen/client/gateway/serve.ts";
 import { resolveHome } from "@unseen/client/home.ts";
@@ -81,7 +78,11 @@ export function addServeCommands(program: Command): void {
     async run({ options, values, terminal }) {
       // Loaded here, because the engine's native library is large and the other commands do without it.
       const { closeOnSignals, startHost } = await import("@unseen/host/serve.ts");
+      const { openQuoteSource } = await import("../private/quote-source.ts");
       const { context, queue, cache, attest, attestDirectory, ...rest } = options;
+      const platform = attest === true ? "dstack" : attest;
+      // The host itself says what a simulator is.
+      const source = platform && (await openQuoteSource({ attest: platform, ...(attestDirectory ? { attestDirectory } : {}) }, () => {}));
       const host = await startHost({
         model: values[0] as string,
         ...rest,
@@ -91,7 +92,7 @@ export function addServeCommands(program: Command): void {
         contextSize: context,
         maximumQueue: queue,
         cacheFormat: cache,
-        attest: attest && (await openQuoteSource(attest, attestDirectory, terminal)),
+        attest: source,
         log: (line) => terminal.note(line),
       });
       announceExposure(options.hostname, options.apiKey, terminal);
@@ -181,25 +182,6 @@ export function addServeCommands(program: Command): void {
       });
     },
   });
-}
-
-/** Where the host's evidence comes from. The simulator also leaves the policy that accepts it beside its keys. */
-async function openQuoteSource(
-  kind: "dstack" | "simulator" | true,
-  directory: string | undefined,
-  terminal: Terminal,
-): Promise<QuoteSource> {
-  if (kind !== "simulator") {
-    const { dstackSource } = await import("@unseen/attest/dstack-source.ts");
-    return dstackSource();
-  }
-  const { simulatorPolicy, simulatorSource } = await import("@unseen/attest/simulator/simulator-source.ts");
-  const place = directory ?? join(resolveHome().root, "simulator");
-  const source = await simulatorSource({ directory: place });
-  const policy = join(place, "policy.json");
-  await writeFileAtomically(policy, `${JSON.stringify(await simulatorPolicy(place), null, 2)}\n`);
-  terminal.note(`The policy that accepts this simulator: ${policy}`);
-  return source;
 }
 
 /** Says so when a server is reachable from other machines without a key. */

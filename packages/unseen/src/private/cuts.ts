@@ -13,17 +13,16 @@ import type { Terminal } from "../terminal.ts";
 export interface CutsFlags {
   readonly calibrate?: boolean;
   readonly budget: number;
-  readonly scale: number;
 }
 
 /** Prints a model's cuts. */
 export async function showCuts(path: string, options: CutsFlags, terminal: Terminal): Promise<object> {
   const model = await openOnnx(path);
-  const calibrations = options.calibrate ? await calibrationsFor(model, options.scale) : undefined;
+  const calibrations = options.calibrate ? await calibrationsFor(model) : undefined;
   const heads = readHeads(model);
   const plan = planCuts(heads, {
     budget: Number(options.budget),
-    pictureStep: options.scale / 255,
+
     ...(calibrations ? { calibrations } : {}),
   });
   terminal.print(`Picture ${plan.picture.join(" x ")}. ${plan.cuts.length === 0 ? "No cut: " : "Cuts end there: "}${plan.end}`);
@@ -39,8 +38,8 @@ function lineOf(cut: PlannedCut): string {
 }
 
 /** What operations take on this machine, for every set of parameters that the model's cuts use. */
-export async function calibrationsFor(model: OnnxModel, scale: number): Promise<Map<string, Calibration>> {
-  const plan = planCuts(readHeads(model), { pictureStep: scale / 255 });
+export async function calibrationsFor(model: OnnxModel): Promise<Map<string, Calibration>> {
+  const plan = planCuts(readHeads(model), {});
   const evaluator = createEvaluator({ workers: 1 });
   const calibrations = new Map<string, Calibration>();
   try {

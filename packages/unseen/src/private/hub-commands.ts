@@ -28,7 +28,7 @@ import { closeOnSignal } from "./until-signal.ts";
 /** `unseen hub account` */
 export async function makeAccount(name: string, options: HubFlags & { readonly role: string }, terminal: Terminal): Promise<object> {
   checkName(name);
-  const { apiKey } = await createAccount(connectHub(options), { name, role: options.role as Role });
+  const apiKey = await createAccount(connectHub(options), { name, role: options.role as Role });
   terminal.print(apiKey);
   terminal.note(`The account ${name} (${options.role}); the hub shows its key this once.`);
   return { name, role: options.role, apiKey };
@@ -96,7 +96,7 @@ export async function publish(path: string, options: PublishFlags, terminal: Ter
       labels: options.labels ?? classNamesOf(model),
       scale: options.scale,
       leaks,
-      ...(options.calibrate ? { calibrations: await calibrationsFor(model, options.scale) } : {}),
+      ...(options.calibrate ? { calibrations: await calibrationsFor(model) } : {}),
       budget: Number(options.budget),
     },
     { hub: connectHub(options), store, progress: (done, total) => bar.update(done, total) },

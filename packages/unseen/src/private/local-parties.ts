@@ -59,7 +59,7 @@ export async function startLocalParties(file: Uint8Array, publication: Publicati
     );
     const creatorDirectory = join(directory, "creator");
     const store = await CreatorStore.open(creatorDirectory);
-    const { version } = await publishModel(file, publication, { hub: new HubClient(url, creatorAccount!.apiKey), store });
+    const { version } = await publishModel(file, publication, { hub: new HubClient(url, creatorAccount!), store });
 
     const [enclave, creator] = await Promise.all([
       start(
@@ -76,16 +76,16 @@ export async function startLocalParties(file: Uint8Array, publication: Publicati
           String(publication.budget),
         ],
         {
-          UNSEEN_HUB_KEY: enclaveAccount!.apiKey,
+          UNSEEN_HUB_KEY: enclaveAccount!,
         },
       ),
       start(["creator", "serve", "--hub", url, "--directory", creatorDirectory, "--require-attestation", policyFile], {
-        UNSEEN_HUB_KEY: creatorAccount!.apiKey,
+        UNSEEN_HUB_KEY: creatorAccount!,
       }),
     ]);
     return {
       directory,
-      hub: new HubClient(url, user!.apiKey),
+      hub: new HubClient(url, user!),
       policy,
       version,
       processes: { hub: hub.child.pid!, enclave: enclave.child.pid!, creator: creator.child.pid! },

@@ -132,9 +132,7 @@ async function openSession(
     policy,
     obfuscation: obfuscationOf(options),
     budget: Number(options.budget),
-    knownCreators: options.local
-      ? join(resolveHome().cache, "local-creators", `${process.pid}.json`)
-      : join(resolveHome().root, "known-creators.json"),
+    knownCreators: join(place, "known-creators.json"),
     progress: (stage, done, total) => bars.update(stage, done, total),
   });
   const { cut, manifest } = session;
@@ -185,7 +183,7 @@ async function compareWithPlain(local: LocalModel, cut: number, picture: Float64
 
 /** `--mode disable` and `--mode simulate`: no parties, no ciphertext. */
 async function runWithoutParties(file: string, local: LocalModel, options: PrivateRunFlags): Promise<Report> {
-  const plan = planCuts({ heads: [...local.heads], end: local.end }, { pictureStep: options.scale / 255 });
+  const plan = planCuts({ heads: [...local.heads], end: local.end });
   const wanted = options.cut ?? local.heads.length;
   const planned = plan.cuts.find(
     ({ cut, parameters, refused }) => cut === wanted && refused === null && parameters.scheme === (options.scheme ?? "ckks"),

@@ -3,10 +3,10 @@
  * @module
  */
 import { symmetricEigen } from "../../numeric/decompose.ts";
-import { matrix, type Matrix } from "../../numeric/matrix.ts";
+import { matrix, meanRow, subtractRow, type Matrix } from "../../numeric/matrix.ts";
 import { multiply, multiplyFirstTransposed } from "../../numeric/multiply.ts";
 import { seeded } from "../../seed.ts";
-import { meanOf } from "./inverter.ts";
+import { columnMeans, type Examples } from "./inverter.ts";
 
 /** Directions that are kept. */
 const MOST_COMPONENTS = 256;
@@ -17,20 +17,25 @@ const PASSES = 3;
 /** Share of the largest variance below which a direction is rounding. */
 const VANISHING = 1e-12;
 
-/** Principal components of rows (count, size). */
+/** Principal components of features before the obfuscation. */
 export class Components {
+  /** Scores of the features that the components are made of, before and after the obfuscation: (count, components). */
+  readonly clean: Matrix;
+  readonly observed: Matrix;
   readonly #run: number;
   readonly #mean: Float64Array;
   readonly #directions: Matrix;
 
-  constructor(rows: Float32Array, count: number) {
-    this.#run = Math.ceil(rows.length / count / MOST_NUMBERS);
-    const short = this.#shorten(rows, count);
-    this.#mean = meanOf(short, count);
+  constructor({ clean, features, count }: Examples) {
+    this.#run = Math.ceil(clean.length / count / MOST_NUMBERS);
+    const short = this.#shorten(clean, count);
+    this.#mean = columnMeans(short, count);
     this.#directions = directionsOf(this.#centre(short, count), MOST_COMPONENTS);
+    this.clean = this.scores(clean, count);
+    this.observed = this.scores(features, count);
   }
 
-  /** (count, components); of the rows that the components are made of, the columns are orthogonal. */
+  /** (count, components); columns of `clean` are orthogonal. */
   scores(rows: Float32Array, count: number): Matrix {
     return multiply(this.#centre(this.#shorten(rows, count), count), this.#directions);
   }
@@ -47,8 +52,10 @@ export class Components {
   }
 
   #centre(rows: Float32Array, count: number): Matrix {
-    const size = this.#mean.length;
-    return matrix(count, size, Float64Array.from(rows, (value, at) => value - (this.#mean[at % size] as number)));
+    const out = matrix(count, this.#mean.length);
+    for (let row = 0, at = 0; row < count; row += 1)
+      for (let k = 0; k < out.columns; k += 1, at += 1) out.values[at] = (rows[at] as number) - (this.#mean[k] as number);
+    return out;
   }
 }
 
@@ -86,14 +93,45 @@ function whiten(of: Matrix): Matrix {
 }
 
 /**
- * The ridge regression from orthogonal scores to targets, `(n, k)`, `(n, m)` -> `(k, m)`, both centred; a small `lambda` trusts also
- * what varies little.
+ * The best linear map from what is observed to centred targets `(n, m)`, by ridge regression on principal components.
+ *
+ * An attacker who can compute the features before the noise learns from those, and takes from the noisy ones only how much of each
+ * component is noise (Wiener's filter): noise in the training data would cost a decibel or two.
  */
-export function ridgeOnScores(scores: Matrix, targets: Matrix, lambda: number): Matrix {
-  const products = multiplyFirstTransposed(scores, targets);
-  const squares = new Float64Array(scores.columns);
-  for (let at = 0; at < scores.values.length; at += 1) squares[at % scores.columns]! += (scores.values[at] as number) ** 2;
-  const shift = (lambda * squares.reduce((sum, square) => sum + square, 0)) / scores.columns + 1e-300;
-  const values = products.values.map((value, at) => value / ((squares[Math.floor(at / products.columns)] as number) + shift));
-  return matrix(products.rows, products.columns, values);
+export class LinearReader {
+  readonly #components: Components;
+  readonly #mean: Float64Array;
+  readonly #map: Matrix;
+
+  /** @param lambda a larger one trusts less what varies little; above 0 */
+  constructor(components: Components, targets: Matrix, lambda: number) {
+    this.#components = components;
+    this.#mean = columnMeans(components.observed.values, components.observed.rows);
+    const [truth, observed] = [subtractRow(components.clean, meanRow(components.clean)), subtractRow(components.observed, this.#mean)];
+    const products = multiplyFirstTransposed(truth, targets);
+    const power = columnProducts(truth, truth);
+    const noisy = columnProducts(observed, observed);
+    // What clipping and left-out channels leave of each component.
+    const gain = columnProducts(observed, truth).map((product, k) => product / ((power[k] as number) + 1e-300));
+    const shift = (lambda * noisy.reduce((sum, value) => sum + value, 0)) / noisy.length + 1e-300;
+    const factor = noisy.map((value, k) => (gain[k] as number) / (value + shift));
+    this.#map = matrix(
+      products.rows,
+      products.columns,
+      products.values.map((value, at) => value * (factor[Math.floor(at / products.columns)] as number)),
+    );
+  }
+
+  /** Features of `count` pictures -> `(count, m)`. */
+  read(features: Float32Array, count: number): Matrix {
+    const scores = this.#components.scores(features, count);
+    for (let at = 0; at < scores.values.length; at += 1) scores.values[at]! -= this.#mean[at % scores.columns] as number;
+    return multiply(scores, this.#map);
+  }
+}
+
+function columnProducts(left: Matrix, right: Matrix): Float64Array {
+  const sums = new Float64Array(left.columns);
+  for (let at = 0; at < left.values.length; at += 1) sums[at % left.columns]! += (left.values[at] as number) * (right.values[at] as number);
+  return sums;
 }

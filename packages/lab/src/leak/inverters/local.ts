@@ -1,110 +1,102 @@
 /**
- * The local inverters: each block of pixels from the features around it, by ridge regression and by a small network that begins as
- * that regression. Convolutions keep features above their pixels, so one map serves every block, and a few pictures teach it much.
+ * The local inverter: each block of pixels from the features around it and from the linear inverter's guess, by a small network.
+ * Convolutions keep features above their pixels, so one network serves every block, and a few pictures teach it much.
  * @module
  */
 import { sizeOf } from "@unseen/fhe/layer.ts";
 import type { RandomStream } from "@unseen/core/algebra/random.ts";
 import { ridge } from "../../numeric/decompose.ts";
 import { matrix, transpose, type Matrix } from "../../numeric/matrix.ts";
-import { multiplyTransposed } from "../../numeric/multiply.ts";
 import { seeded } from "../../seed.ts";
 import { Patches } from "../patches.ts";
-import { meanOf, type Inverter, type Lesson } from "./inverter.ts";
+import { toUnit, type Inverter, type Lesson } from "./inverter.ts";
 import { Network } from "./network.ts";
 
-/** How long a network learns. */
+/** How long the network learns. */
 export interface Training {
   /** Steps of Adam, and blocks per step. */
   readonly steps: number;
   readonly batch: number;
+  /** Units of the two hidden layers. */
   readonly hidden: readonly [number, number];
 }
 
-const RIDGE_BLOCKS = 12_000;
-const LAMBDA = 1e-5;
+/** Blocks that the linear path begins from, and its ridge. */
+const LINEAR_BLOCKS = 8192;
+const LINEAR_LAMBDA = 1e-5;
+/** Adam's first rate, which falls as a cosine. */
 const RATE = 2e-3;
+/** Pixels are 0..1; the network draws their distance from grey. */
+const GREY = 0.5;
 
-/** The inverter by ridge regression, and the network that goes on from it. */
-export function localInverters(lesson: Lesson, training: Training, guesses: Float32Array | null): { linear: Inverter; network: (guess: ((features: Float32Array, count: number) => Float32Array) | null) => Inverter } {
-  const { head, seed, examples: { count, features, pictures } } = lesson; // prettier-ignore
+/** Learns on top of a guess. */
+export function localInverter({ head, examples, seed }: Lesson, guesser: Inverter, { steps, batch, hidden }: Training): Inverter {
   const patches = new Patches(head);
-  const featureSize = sizeOf(head.output);
-  const pictureSize = sizeOf(head.shape);
-  const mean = meanOf(pictures, count);
   const places = Array.from({ length: patches.blocks }, (_, block) => patches.pixels(block));
-  const margin = guesses ? patches.guessInputs : 0;
-  const width = patches.inputs + 2 + margin;
-  const fillInputs = (features: Float32Array, guess: Float32Array | null, picture: number, block: number, into: Matrix, row: number): void => {
-    const at = row * width;
-    patches.gather(features.subarray(picture * featureSize, (picture + 1) * featureSize), block, into.values, at);
-    const [v, u] = patches.place(block);
-    into.values[at + patches.inputs] = v;
-    into.values[at + patches.inputs + 1] = u;
-    if (guess) patches.gatherGuess(guess.subarray(picture * pictureSize, (picture + 1) * pictureSize), mean, block, into.values, at + patches.inputs + 2);
-  };
-  const draw = (random: RandomStream, rows: number): [Matrix, Matrix] => {
-    const inputs = matrix(rows, width);
-    const targets = matrix(rows, patches.outputs);
-    for (let row = 0; row < rows; row += 1) {
-      const picture = random.below(count);
+  const [size, width] = [sizeOf(head.shape), sizeOf(head.output)];
+  const row = (of: Float32Array, length: number, index: number): Float32Array => of.subarray(index * length, (index + 1) * length);
+  const guesses = guesser.invert(examples.features, examples.count);
+
+  const draw = (random: RandomStream, rows: number): { readonly inputs: Matrix; readonly targets: Matrix } => {
+    const [inputs, targets] = [matrix(rows, patches.inputs), matrix(rows, patches.outputs)];
+    for (let at = 0; at < rows; at += 1) {
+      const index = random.below(examples.count);
       const block = random.below(patches.blocks);
-      fillInputs(features, guesses, picture, block, inputs, row);
+      patches.look(row(examples.features, width, index), row(guesses, size, index), block, inputs.values, at * patches.inputs);
+      const picture = row(examples.pictures, size, index);
       (places[block] as Int32Array).forEach((place, k) => {
-        targets.values[row * patches.outputs + k] = place < 0 ? NaN : (pictures[picture * pictureSize + place] as number) - 0.5;
+        targets.values[at * patches.outputs + k] = place < 0 ? NaN : (picture[place] as number) - GREY;
       });
     }
-    return [inputs, targets];
+    return { inputs, targets };
   };
+
   const random = seeded(seed, "leak/local");
-  const [sample, sampleTargets] = draw(random, Math.min(RIDGE_BLOCKS, count * patches.blocks));
-  const { shift, scale } = standard(sample);
-  const standardise = (inputs: Matrix): Matrix => {
-    for (let at = 0; at < inputs.values.length; at += 1)
-      inputs.values[at] = ((inputs.values[at] as number) - (shift[at % width] as number)) * (scale[at % width] as number);
-    return inputs;
-  };
-  standardise(sample);
-  const bounded = matrix(sampleTargets.rows, sampleTargets.columns, sampleTargets.values.map((v) => (Number.isNaN(v) ? 0 : v)));
-  const linear = transpose(ridge(sample, bounded, LAMBDA));
-  const inverter = (name: string, map: (inputs: Matrix) => Matrix, guesser: ((features: Float32Array, count: number) => Float32Array) | null): Inverter => ({
-    name,
-    invert: (observed, observedCount) => {
-      const out = new Float32Array(observedCount * pictureSize);
-      const guess = guesser ? guesser(observed, observedCount) : null;
-      for (let picture = 0; picture < observedCount; picture += 1) {
-        const inputs = matrix(patches.blocks, width);
-        for (let block = 0; block < patches.blocks; block += 1) fillInputs(observed, guess, picture, block, inputs, block);
-        const drawn = map(standardise(inputs));
+  const first = draw(random, LINEAR_BLOCKS);
+  const standardise = standardiser(first.inputs);
+  const bounded = first.targets.values.map((value) => (Number.isNaN(value) ? 0 : value));
+  const linear = ridge(standardise(first.inputs), matrix(LINEAR_BLOCKS, patches.outputs, bounded), LINEAR_LAMBDA);
+  const network = new Network(patches.inputs, hidden, transpose(linear), random);
+  for (let step = 0; step < steps; step += 1) {
+    const { inputs, targets } = draw(random, batch);
+    network.learn(standardise(inputs), targets, (RATE * (1 + Math.cos((Math.PI * step) / steps))) / 2);
+  }
+
+  return {
+    name: "local network",
+    invert: (features, count) => {
+      const out = new Float32Array(count * size);
+      const guesses = guesser.invert(features, count);
+      for (let index = 0; index < count; index += 1) {
+        const inputs = matrix(patches.blocks, patches.inputs);
         for (let block = 0; block < patches.blocks; block += 1)
-          (places[block] as Int32Array).forEach((place, k) => {
-            if (place >= 0)
-              out[picture * pictureSize + place] = Math.max(0, Math.min(1, (drawn.values[block * patches.outputs + k] as number) + 0.5));
-          });
+          patches.look(row(features, width, index), row(guesses, size, index), block, inputs.values, block * patches.inputs);
+        const { values } = network.forward(standardise(inputs));
+        const picture = row(out, size, index);
+        places.forEach((pixels, block) =>
+          pixels.forEach((place, k) => {
+            if (place >= 0) picture[place] = toUnit((values[block * patches.outputs + k] as number) + GREY);
+          }),
+        );
       }
       return out;
-    },
-  });
-  return {
-    linear: inverter("local ridge", (inputs) => multiplyTransposed(inputs, linear), null),
-    network: (guesser) => {
-      const network = new Network(width, training.hidden, linear, random);
-      for (let step = 0; step < training.steps; step += 1) {
-        const [inputs, targets] = draw(random, training.batch);
-        const e = network.learn(standardise(inputs), targets, (RATE * (1 + Math.cos((Math.PI * step) / training.steps))) / 2);
-        if (process.env["TRACE"] && step % 500 === 0) process.stderr.write(`${step} ${e}\n`);
-      }
-      return inverter("local network", (inputs) => network.forward(inputs), guesser);
     },
   };
 }
 
-function standard(of: Matrix): { shift: Float64Array; scale: Float64Array } {
-  const shift = new Float64Array(of.columns);
-  const square = new Float64Array(of.columns);
-  for (let at = 0; at < of.values.length; at += 1) {
-    shift[at % of.columns]! += (of.values[at] as number) / of.rows;
-    square[at % of.columns]! += (of.values[at] as number) ** 2 / of.rows;
+/** Brings columns, in place, to the mean 0 and deviation 1 that they have in a sample. */
+function standardiser(sample: Matrix): (inputs: Matrix) => Matrix {
+  const [mean, square] = [new Float64Array(sample.columns), new Float64Array(sample.columns)];
+  for (let at = 0; at < sample.values.length; at += 1) {
+    mean[at % sample.columns]! += (sample.values[at] as number) / sample.rows;
+    square[at % sample.columns]! += (sample.values[at] as number) ** 2 / sample.rows;
   }
-  return { shift, scale: square.map((s, k) => 1 / Math.sqrt(Math.max(1e-12, s - (shift[k] as number) ** 2))) };
+  const factor = square.map((value, k) => 1 / Math.sqrt(Math.max(1e-12, value - (mean[k] as number) ** 2)));
+  return (inputs) => {
+    for (let at = 0; at < inputs.values.length; at += 1) {
+      const k = at % inputs.columns;
+      inputs.values[at] = ((inputs.values[at] as number) - (mean[k] as number)) * (factor[k] as number);
+    }
+    return inputs;
+  };
 }
