@@ -48,7 +48,20 @@ export interface Parties {
 }
 
 /** Starts all of them and publishes the model as "xray". */
-export async function startParties({ model = XRAY_MODEL, lease = 30, workers = 1, databaseUrl }: PartiesOptions = {}): Promise<Parties> {
+export async function startParties(options: PartiesOptions = {}): Promise<Parties> {
+  const running = new Map<PartyName, RunningServer>();
+  try {
+    return await start(running, options);
+  } catch (error) {
+    for (const party of running.values()) party.child.kill("SIGKILL");
+    throw error;
+  }
+}
+
+async function start(
+  running: Map<PartyName, RunningServer>,
+  { model = XRAY_MODEL, lease = 30, workers = 1, databaseUrl }: PartiesOptions,
+): Promise<Parties> {
   const directory = temporaryDirectory("parties");
   const at = (name: string): string => join(directory, name);
   const homes = { hub: at("hub"), enclave: at("enclave"), creator: at("creator") };
@@ -66,7 +79,6 @@ export async function startParties({ model = XRAY_MODEL, lease = 30, workers = 1
     enclave: ["enclave", "serve", "--hub", url, "--attest", "simulator", "--attest-directory", homes.enclave, "--workers", String(workers)],
     creator: ["creator", "serve", "--hub", url, "--directory", homes.creator, "--require-attestation", policyFile],
   };
-  const running = new Map<PartyName, RunningServer>();
   const restart = async (party: PartyName): Promise<void> => {
     running.set(party, await startServer(commands[party], { ...surroundings, environment: environment[party]! }));
   };

@@ -16,7 +16,10 @@ test("a sealing key is the same after a restart, and another one for another pur
   assert.equal(key.publicKey.length, 32);
   assert.deepEqual((await enclaveKey(simulatorSource({ directory }), "features")).publicKey, key.publicKey);
   assert.notDeepEqual((await enclaveKey(source, "heads")).publicKey, key.publicKey);
-  assert.notDeepEqual((await enclaveKey(simulatorSource({ directory, composeHash: "00".repeat(32) }), "features")).publicKey, key.publicKey);
+  assert.notDeepEqual(
+    (await enclaveKey(simulatorSource({ directory, composeHash: "00".repeat(32) }), "features")).publicKey,
+    key.publicKey,
+  );
   assert.notDeepEqual((await enclaveKey(simulatorSource({ directory: temporaryDirectory() }), "features")).publicKey, key.publicKey);
 });
 
@@ -33,7 +36,12 @@ test("a TLS identity serves, under the key whose hash evidence binds", async (co
   context.after(() => server.close());
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
-  const socket = connect({ port: (server.address() as AddressInfo).port, host: "127.0.0.1", ca: identity.certificate, servername: "localhost" });
+  const socket = connect({
+    port: (server.address() as AddressInfo).port,
+    host: "127.0.0.1",
+    ca: identity.certificate,
+    servername: "localhost",
+  });
   await once(socket, "secureConnect");
   assert.equal(socket.authorized, true);
   const shown = socket.getPeerX509Certificate()?.publicKey.export({ format: "der", type: "spki" }) ?? Buffer.alloc(0);
@@ -42,7 +50,10 @@ test("a TLS identity serves, under the key whose hash evidence binds", async (co
 });
 
 test("the key stays the same after a restart, and needs a name", async () => {
-  const [first, second] = await Promise.all([tlsIdentity(source, "one.example"), tlsIdentity(simulatorSource({ directory }), "two.example")]);
+  const [first, second] = await Promise.all([
+    tlsIdentity(source, "one.example"),
+    tlsIdentity(simulatorSource({ directory }), "two.example"),
+  ]);
   assert.deepEqual(first.keyHash, second.keyHash);
   await assert.rejects(tlsIdentity(source), { code: "USAGE" });
 });

@@ -38,7 +38,9 @@ export interface TlsIdentity {
 export async function tlsIdentity(source: QuoteSource, ...hostnames: readonly string[]): Promise<TlsIdentity> {
   const [first] = hostnames;
   if (first === undefined)
-    throw new UnseenError("USAGE", "hostname: expected at least one, got none.", { hint: "Give the name under which clients reach this server." });
+    throw new UnseenError("USAGE", "hostname: expected at least one, got none.", {
+      hint: "Give the name under which clients reach this server.",
+    });
   const privateKey = privateKeyOf(await source.deriveKey(TLS_PURPOSE));
   const publicKey = createPublicKey(privateKey);
   const now = Date.now();
@@ -58,7 +60,11 @@ export async function tlsIdentity(source: QuoteSource, ...hostnames: readonly st
   return {
     certificate: certificate.toString("pem"),
     privateKey: privateKey.export({ format: "pem", type: "pkcs8" }) as string,
-    keyHash: new Uint8Array(createHash("sha256").update(publicKey.export({ format: "der", type: "spki" })).digest()),
+    keyHash: new Uint8Array(
+      createHash("sha256")
+        .update(publicKey.export({ format: "der", type: "spki" }))
+        .digest(),
+    ),
   };
 }
 

@@ -48,9 +48,21 @@ const parts: Readonly<Record<string, { read(): Buffer; write(bytes: Buffer): Par
   quote: { flips: 200, read: () => Buffer.from(good.quote, "base64"), write: (bytes) => ({ quote: bytes.toString("base64") }) },
   "the spelling of the quote": { flips: 40, read: () => Buffer.from(good.quote), write: (bytes) => ({ quote: bytes.toString("latin1") }) },
   "event log": { flips: 60, read: () => Buffer.from(good.eventLog), write: (bytes) => ({ eventLog: bytes.toString("latin1") }) },
-  collateral: { flips: 200, read: () => Buffer.from(good.collateral ?? "", "base64"), write: (bytes) => ({ collateral: bytes.toString("base64") }) },
-  "HPKE key": { flips: 16, read: () => Buffer.from(good.hpkePublicKey, "base64"), write: (bytes) => ({ hpkePublicKey: bytes.toString("base64") }) },
-  "TLS key": { flips: 16, read: () => Buffer.from(good.tlsKeyHash ?? "", "base64"), write: (bytes) => ({ tlsKeyHash: bytes.toString("base64") }) },
+  collateral: {
+    flips: 200,
+    read: () => Buffer.from(good.collateral ?? "", "base64"),
+    write: (bytes) => ({ collateral: bytes.toString("base64") }),
+  },
+  "HPKE key": {
+    flips: 16,
+    read: () => Buffer.from(good.hpkePublicKey, "base64"),
+    write: (bytes) => ({ hpkePublicKey: bytes.toString("base64") }),
+  },
+  "TLS key": {
+    flips: 16,
+    read: () => Buffer.from(good.tlsKeyHash ?? "", "base64"),
+    write: (bytes) => ({ tlsKeyHash: bytes.toString("base64") }),
+  },
 };
 
 describe("one flipped bit is refused", () => {
@@ -72,6 +84,38 @@ describe("one flipped bit is refused", () => {
     for (let byte = 0; byte < 48 + 584; byte += 4)
       assert.ok(await isRefused({ ...good, quote: flip(bytes, byte * 8 + ((byte / 4) % 8)).toString("base64") }), `byte ${byte}`);
   });
+});
+
+test("a quote that ends early is refused, wherever it ends", async () => {
+  const bytes = Buffer.from(good.quote, "base64");
+  for (let length = 0; length < bytes.length; length += 13)
+    assert.ok(await isRefused({ ...good, quote: bytes.subarray(0, length).toString("base64") }), `${length} bytes`);
+});
+
+test("types and lengths in a quote have one value", async () => {
+  const bytes = Buffer.from(good.quote, "base64");
+  const authentication = 48 + 584 + 4; // header, report, length
+  const certification = authentication + 64 + 64; // signature, key
+  const enclave = certification + 6 + 384 + 64; // type and length, report of the quoting enclave, signature
+  for (const [offset, length] of [
+    [authentication - 4, 4],
+    [certification, 6],
+    [enclave, 2],
+    [enclave + 2 + 32, 6],
+  ] as const)
+    for (let bit = offset * 8; bit < (offset + length) * 8; bit += 1)
+      assert.ok(await isRefused({ ...good, quote: flip(bytes, bit).toString("base64") }), `bit ${bit}`);
+});
+
+test("collateral has one spelling in base64", async () => {
+  // White space after JSON is no matter; here it makes the last digit one with spare bits.
+  let text = Buffer.from(good.collateral ?? "", "base64").toString("utf8");
+  while (text.length % 3 !== 2) text += " ";
+  const collateral = Buffer.from(text).toString("base64");
+  assert.equal(await isRefused({ ...good, collateral }), false);
+  const respelled = collateral.replace(/.(?==$)/, (last) => String.fromCharCode(last.charCodeAt(0) + 1));
+  assert.deepEqual(Buffer.from(respelled, "base64"), Buffer.from(collateral, "base64"));
+  assert.equal(await isRefused({ ...good, collateral: respelled }), true);
 });
 
 describe("what is not looked at changes nothing", () => {

@@ -29,6 +29,7 @@ export const collateralSchema = z.strictObject({
   qe_identity_signature: z.string().regex(/^[0-9a-f]{128}$/),
 });
 
+/** Collateral, whose form is checked. */
 export type Collateral = z.infer<typeof collateralSchema>;
 
 const dated = { issueDate: z.iso.datetime(), nextUpdate: z.iso.datetime() };
@@ -79,6 +80,7 @@ const qeIdentitySchema = z.object({
     .max(100),
 });
 
+/** The vendor's statement about the levels of platforms and TDX modules. */
 export type TcbInfo = z.infer<typeof tcbInfoSchema>;
 
 /** What collateral states, before its signatures are verified. */

@@ -13,6 +13,7 @@ const SOCKETS = ["/var/run/dstack.sock", "/run/dstack.sock", "/var/run/dstack/ds
 const TIMEOUT_MILLISECONDS = 15_000;
 const KEY_BYTES = 32;
 
+/** Where the guest agent is. */
 export interface DstackOptions {
   /** Path of the socket, or an address; default: DSTACK_SIMULATOR_ENDPOINT, else the first socket there is. */
   readonly endpoint?: string;

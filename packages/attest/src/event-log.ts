@@ -54,7 +54,8 @@ export function composeHashOf(log: string, rtmr3: Uint8Array): string {
   const digests = events.map(eventDigest);
   if (events.some(({ digest }, index) => digest !== "" && digest !== digests[index]?.toString("hex")))
     throw refusal("ATTESTATION_INVALID", "event log: expected digests of what the events say, got others.");
-  if (!replay(digests).equals(rtmr3)) throw refusal("ATTESTATION_INVALID", "event log: expected one that replays to RTMR3, got another one.");
+  if (!replay(digests).equals(rtmr3))
+    throw refusal("ATTESTATION_INVALID", "event log: expected one that replays to RTMR3, got another one.");
   const found = events.filter(({ event, event_type }) => event === COMPOSE_HASH && event_type === RUNTIME_EVENT);
   // The application may measure events of any name later on: a second compose hash must not speak for the first.
   if (found.length !== 1 || !/^[0-9a-f]{64}$/.test(found[0]?.event_payload ?? ""))

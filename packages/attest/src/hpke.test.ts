@@ -31,7 +31,7 @@ describe("a sealed message", () => {
     const sealed = await seal(message, recipient.publicKey, purpose);
     for (let byte = 0; byte < sealed.length; byte += 1) {
       const changed = sealed.slice();
-      changed[byte] = (changed[byte] ?? 0) ^ (1 << (byte % 7));
+      changed[byte] = (changed[byte] ?? 0) ^ (1 << (byte % 8));
       await assert.rejects(open(changed, recipient, purpose), invalid, `byte ${byte}`);
       await assert.rejects(open(sealed.subarray(0, byte), recipient, purpose), invalid, `${byte} bytes`);
     }

@@ -11,7 +11,10 @@ const purpose = { purpose: "unseen/test/v1/key", context: "job" };
 const secret = new TextEncoder().encode("the key of a model");
 
 /** Releases a secret that notes whether anybody looked at it. */
-async function release(evidence: unknown, changes: object = {}): Promise<{ error: string | null; looked: boolean; sealed: Uint8Array | null }> {
+async function release(
+  evidence: unknown,
+  changes: object = {},
+): Promise<{ error: string | null; looked: boolean; sealed: Uint8Array | null }> {
   let looked = false;
   const options = {
     nonce: NONCE,
@@ -39,19 +42,33 @@ test("a verified enclave opens what is released, and knows who released it", asy
   assert.equal(error, null);
   assert.equal(looked, true);
   assert.deepEqual(await open(sealed as Uint8Array, enclave, purpose, sender.publicKey), secret);
-  await assert.rejects(open(sealed as Uint8Array, enclave, { ...purpose, context: "another job" }, sender.publicKey), { code: "SEALED_INVALID" });
+  await assert.rejects(open(sealed as Uint8Array, enclave, { ...purpose, context: "another job" }, sender.publicKey), {
+    code: "SEALED_INVALID",
+  });
 });
 
 describe("nothing is sealed, nor the secret looked at, after", () => {
   const bit: PlatformFaults = { report: (report) => (report[120] = 1) };
   const cases: readonly [string, PlatformFaults, (evidence: Evidence) => unknown, object, string][] = [
     ["another nonce", {}, (evidence) => evidence, { nonce: new Uint8Array(32) }, "ATTESTATION_NONCE"],
-    ["another enclave's key", {}, (evidence) => ({ ...evidence, hpkePublicKey: Buffer.alloc(32, 9).toString("base64") }), {}, "ATTESTATION_NONCE"],
+    [
+      "another enclave's key",
+      {},
+      (evidence) => ({ ...evidence, hpkePublicKey: Buffer.alloc(32, 9).toString("base64") }),
+      {},
+      "ATTESTATION_NONCE",
+    ],
     ["another program", { report: (report) => report.fill(0, 136, 184) }, (evidence) => evidence, {}, "ATTESTATION_MEASUREMENT"],
     ["debug mode", bit, (evidence) => evidence, {}, "ATTESTATION_DEBUG"],
     ["revocation", { revoked: ["platform"] }, (evidence) => evidence, {}, "ATTESTATION_REVOKED"],
     ["expiry", {}, (evidence) => evidence, { now: later(AT, 40) }, "ATTESTATION_EXPIRED"],
-    ["old firmware", { qeIdentity: (statement) => (statement["tcbLevels"] = [{ tcb: { isvsvn: 0 }, tcbStatus: "OutOfDate" }]) }, (evidence) => evidence, {}, "ATTESTATION_TCB"],
+    [
+      "old firmware",
+      { qeIdentity: (statement) => (statement["tcbLevels"] = [{ tcb: { isvsvn: 0 }, tcbStatus: "OutOfDate" }]) },
+      (evidence) => evidence,
+      {},
+      "ATTESTATION_TCB",
+    ],
     ["a forged list", { forgedList: true }, (evidence) => evidence, {}, "ATTESTATION_INVALID"],
     ["nonsense", {}, () => 7, {}, "ATTESTATION_INVALID"],
   ];

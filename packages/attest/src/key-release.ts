@@ -5,6 +5,7 @@
 import { type Purpose, type SealingKey, seal } from "./hpke.ts";
 import { type Verified, type VerifyOptions, verifyEvidence } from "./verify-evidence.ts";
 
+/** What evidence is held against, and what is released after it. */
 export interface ReleaseOptions extends VerifyOptions {
   /** Not looked at before the evidence is verified. */
   readonly secret: Uint8Array;

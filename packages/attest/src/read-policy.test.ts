@@ -25,7 +25,10 @@ test("what is wrong is named", async () => {
     [[], /^USAGE policy\.json: policy: /],
     [{ ...production, mode: "hardware" }, /^USAGE policy\.json: mode: /],
     [{ ...production, measurements: [] }, /^USAGE policy\.json: measurements: /],
-    [{ ...production, measurements: [{ name: "hub", composeHash: "AB" }] }, /measurements\.0\.composeHash: must be 32 bytes in lower-case hexadecimal/],
+    [
+      { ...production, measurements: [{ name: "hub", composeHash: "AB" }] },
+      /measurements\.0\.composeHash: must be 32 bytes in lower-case hexadecimal/,
+    ],
     [{ ...production, measurments: [] }, /measurments/],
     [{ ...production, tcbStatuses: ["OutOfDate"] }, /^USAGE policy\.json: tcbStatuses\.0: /],
     [{ ...production, collateralUrl: "somewhere" }, /^USAGE policy\.json: collateralUrl: /],

@@ -26,7 +26,9 @@ export function parsePolicy(text: string, what: string): Policy {
   const result = policySchema.safeParse(value);
   if (!result.success) {
     const [issue] = result.error.issues;
-    throw usage(`${what}: ${issue?.path.join(".") || "policy"}: ${(issue?.message ?? "unknown form").slice(0, 200).replaceAll(/\s+/g, " ")}.`);
+    throw usage(
+      `${what}: ${issue?.path.join(".") || "policy"}: ${(issue?.message ?? "unknown form").slice(0, 200).replaceAll(/\s+/g, " ")}.`,
+    );
   }
   const policy = result.data;
   if ((policy.mode === "simulator") !== (policy.simulatorRoot !== undefined))
@@ -53,5 +55,5 @@ async function readLimited(path: string): Promise<string> {
 }
 
 function usage(message: string, cause?: unknown): UnseenError {
-  return new UnseenError("USAGE", message, { hint: "docs/reference lists every field of a policy.", cause });
+  return new UnseenError("USAGE", message, { hint: "Correct this field of the policy; the others were not looked at.", cause });
 }

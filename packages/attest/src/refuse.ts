@@ -4,6 +4,7 @@
  */
 import { type ErrorCode, UnseenError } from "@unseen/core/errors.ts";
 
+/** A code that says why there is no good evidence. */
 export type Refusal = Extract<ErrorCode, `ATTESTATION_${string}`>;
 
 const hints: Readonly<Record<Refusal, string>> = {

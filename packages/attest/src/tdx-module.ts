@@ -24,9 +24,9 @@ export function checkModule({ teeTcbSvn, mrSignerSeam, seamAttributes }: TDRepor
   const masked = (attributes: Uint8Array): number[] => [...mask].map((bits, index) => (attributes[index] ?? 0) & bits);
   // Zeros are Intel's own signature and no attribute set; anything else is no module for production, whatever the statement says.
   const isIntels = mrSignerSeam.every((byte) => byte === 0) && Buffer.from(identity.mrsigner, "hex").equals(mrSignerSeam);
-  const isPlain =
-    seamAttributes.every((byte) => byte === 0) && masked(seamAttributes).join() === masked(expected).join();
-  if (!isIntels || !isPlain) throw refusal("ATTESTATION_INVALID", "TDX module: expected the vendor's module without attributes, got another one.");
+  const isPlain = seamAttributes.every((byte) => byte === 0) && masked(seamAttributes).join() === masked(expected).join();
+  if (!isIntels || !isPlain)
+    throw refusal("ATTESTATION_INVALID", "TDX module: expected the vendor's module without attributes, got another one.");
   if (versioned === undefined) return;
   const status = versioned.tcbLevels.find(({ tcb }) => tcb.isvsvn <= level)?.tcbStatus ?? "unknown";
   if (status !== "UpToDate") throw refusal("ATTESTATION_TCB", `TDX module: expected a level that is UpToDate, got ${status.slice(0, 50)}.`);

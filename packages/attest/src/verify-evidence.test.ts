@@ -9,7 +9,7 @@ import type { Refusal } from "./refuse.ts";
 import { SIMULATOR_WARNING } from "./shout.ts";
 import { AT, KEYS, NONCE, evidenceOf, policyOf, temporaryDirectory } from "./simulated-evidence.fixture.ts";
 import { later, type Role } from "./simulator/authority.ts";
-import { type PlatformFaults, makePlatform, reportFields } from "./simulator/platform.ts";
+import { type PlatformFaults, type SimulatedPlatform, makePlatform, reportFields } from "./simulator/platform.ts";
 import { SIMULATED_COMPOSE_HASH, simulatorPolicy } from "./simulator/simulator-source.ts";
 import { makeKey, makeRoot } from "./simulator/state.ts";
 import { verifyEvidence, type VerifyOptions } from "./verify-evidence.ts";
@@ -21,13 +21,20 @@ before(async () => {
   policy = await policyOf();
 });
 
-async function refuses(code: Refusal | "USAGE" | "REQUEST_INVALID", evidence: unknown, options: Partial<VerifyOptions> = {}): Promise<void> {
-  await assert.rejects(verifyEvidence(evidence, { nonce: NONCE, policy, now: AT, ...options }), (error: Error & { code?: string; hint?: string }) => {
-    assert.equal(error.code, code, String(error.stack));
-    assert.match(error.message, /^[^\n]{10,400}\.$/);
-    assert.ok(error.hint);
-    return true;
-  });
+async function refuses(
+  code: Refusal | "USAGE" | "REQUEST_INVALID",
+  evidence: unknown,
+  options: Partial<VerifyOptions> = {},
+): Promise<void> {
+  await assert.rejects(
+    verifyEvidence(evidence, { nonce: NONCE, policy, now: AT, ...options }),
+    (error: Error & { code?: string; hint?: string }) => {
+      assert.equal(error.code, code, String(error.stack));
+      assert.match(error.message, /^[^\n]{10,400}\.$/);
+      assert.ok(error.hint);
+      return true;
+    },
+  );
 }
 
 /** The same 32 bytes in base64 with spare bits set. */
@@ -115,7 +122,9 @@ describe("another challenge or other keys", () => {
 
 describe("another program", () => {
   test("ATTESTATION_MEASUREMENT", async () => {
-    await refuses("ATTESTATION_MEASUREMENT", good, { policy: await policyOf({ measurements: [{ name: "other", composeHash: "00".repeat(32) }] }) });
+    await refuses("ATTESTATION_MEASUREMENT", good, {
+      policy: await policyOf({ measurements: [{ name: "other", composeHash: "00".repeat(32) }] }),
+    });
     for (const name of ["mrtd", "rtmr0", "rtmr1", "rtmr2"] as const)
       await refuses("ATTESTATION_MEASUREMENT", await evidenceOf(field(name, (bytes) => (bytes[47] = (bytes[47] ?? 0) ^ 1))));
   });
@@ -172,7 +181,9 @@ describe("not valid at this time: ATTESTATION_EXPIRED", () => {
 
   for (const name of ["tcbInfo", "qeIdentity"] as const)
     test(name, async () => {
-      const of = (key: string, date: Date): PlatformFaults => ({ [name]: (statement: Record<string, unknown>) => (statement[key] = date.toISOString()) });
+      const of = (key: string, date: Date): PlatformFaults => ({
+        [name]: (statement: Record<string, unknown>) => (statement[key] = date.toISOString()),
+      });
       await refuses("ATTESTATION_EXPIRED", await evidenceOf(of("nextUpdate", later(AT, -0.5))));
       await refuses("ATTESTATION_EXPIRED", await evidenceOf(of("issueDate", later(AT, 0.5))));
     });
@@ -193,7 +204,9 @@ describe("firmware below the policy: ATTESTATION_TCB", () => {
   });
 
   test("the quoting enclave", async () => {
-    const of = (change: (level: Level) => void): PlatformFaults => ({ qeIdentity: (statement) => (statement["tcbLevels"] as Level[]).forEach(change) });
+    const of = (change: (level: Level) => void): PlatformFaults => ({
+      qeIdentity: (statement) => (statement["tcbLevels"] as Level[]).forEach(change),
+    });
     await refuses("ATTESTATION_TCB", await evidenceOf(of(({ tcb }) => (tcb.isvsvn = 9))));
     await refuses("ATTESTATION_TCB", await evidenceOf(of((each) => (each.tcbStatus = "OutOfDate"))));
   });
@@ -201,7 +214,10 @@ describe("firmware below the policy: ATTESTATION_TCB", () => {
   test("the TDX module", async () => {
     await refuses("ATTESTATION_TCB", await evidenceOf(field("teeTcbSvn", (bytes) => (bytes[1] = 7)))); // a version that is not listed
     const of = (status: string): PlatformFaults => ({
-      tcbInfo: (statement) => ((statement["tdxModuleIdentities"] as { tcbLevels: Level[] }[])[0] as { tcbLevels: Level[] }).tcbLevels.forEach((each) => (each.tcbStatus = status)),
+      tcbInfo: (statement) =>
+        ((statement["tdxModuleIdentities"] as { tcbLevels: Level[] }[])[0] as { tcbLevels: Level[] }).tcbLevels.forEach(
+          (each) => (each.tcbStatus = status),
+        ),
     });
     await refuses("ATTESTATION_TCB", await evidenceOf(of("OutOfDate")));
     await refuses("ATTESTATION_TCB", await evidenceOf(of("Revoked")));
@@ -220,7 +236,7 @@ describe("signatures, names and structure: ATTESTATION_INVALID", () => {
     "statements about SGX": { tcbInfo: (statement) => (statement["id"] = "SGX") },
     "a level without numbers": level(({ tcb }) => delete tcb.pcesvn),
     "dates that are none": { tcbInfo: (statement) => (statement["nextUpdate"] = "never") },
-    "SGX": { header: (header) => header.writeUInt32LE(0, 4) },
+    SGX: { header: (header) => header.writeUInt32LE(0, 4) },
     "version 3": { header: (header) => header.writeUInt16LE(3, 0) },
     "a P-384 key": { header: (header) => header.writeUInt16LE(3, 2) },
   };
@@ -231,25 +247,73 @@ describe("signatures, names and structure: ATTESTATION_INVALID", () => {
   });
 
   test("statements signed in another role", async () => {
-    await refuses("ATTESTATION_INVALID", withCollateral((collateral) => ({ ...collateral, tcb_info_issuer_chain: collateral.pck_crl_issuer_chain })));
-    await refuses("ATTESTATION_INVALID", withCollateral((collateral) => ({ ...collateral, qe_identity_issuer_chain: collateral.pck_crl_issuer_chain })));
+    await refuses(
+      "ATTESTATION_INVALID",
+      withCollateral((collateral) => ({ ...collateral, tcb_info_issuer_chain: collateral.pck_crl_issuer_chain })),
+    );
+    await refuses(
+      "ATTESTATION_INVALID",
+      withCollateral((collateral) => ({ ...collateral, qe_identity_issuer_chain: collateral.pck_crl_issuer_chain })),
+    );
   });
 
   test("one list for the other, and lists that are none", async () => {
-    await refuses("ATTESTATION_INVALID", withCollateral((collateral) => ({ ...collateral, pck_crl: collateral.root_ca_crl })));
-    await refuses("ATTESTATION_INVALID", withCollateral((collateral) => ({ ...collateral, root_ca_crl: collateral.pck_crl })));
-    await refuses("ATTESTATION_INVALID", withCollateral((collateral) => ({ ...collateral, root_ca_crl: "3000" })));
-    await refuses("ATTESTATION_INVALID", withCollateral(({ root_ca_crl: _, ...rest }) => rest));
+    await refuses(
+      "ATTESTATION_INVALID",
+      withCollateral((collateral) => ({ ...collateral, pck_crl: collateral.root_ca_crl })),
+    );
+    await refuses(
+      "ATTESTATION_INVALID",
+      withCollateral((collateral) => ({ ...collateral, root_ca_crl: collateral.pck_crl })),
+    );
+    await refuses(
+      "ATTESTATION_INVALID",
+      withCollateral((collateral) => ({ ...collateral, root_ca_crl: "3000" })),
+    );
+    await refuses(
+      "ATTESTATION_INVALID",
+      withCollateral((collateral) => Object.fromEntries(Object.entries(collateral).filter(([name]) => name !== "root_ca_crl"))),
+    );
+  });
+
+  test("the list of another authority under the same root", async () => {
+    const rootKey = makeKey();
+    const state = { rootKey, rootCertificate: await makeRoot(rootKey), secret: new Uint8Array(32) };
+    const start = (): Promise<SimulatedPlatform> =>
+      makePlatform({ ...state, authorityKey: makeKey() }, { composeHash: SIMULATED_COMPOSE_HASH, at: AT });
+    const [platform, other] = [await start(), await start()];
+    const of = (collateral: Collateral): Promise<Evidence> =>
+      makeEvidence(
+        {
+          kind: "simulator",
+          deriveKey: async () => state.secret,
+          quote: async (data) => ({ quote: platform.quote(data), eventLog: platform.eventLog, collateral }),
+        },
+        { nonce: NONCE, keys: KEYS },
+      );
+    const { pck_crl, pck_crl_issuer_chain } = other.collateral;
+    const own: Policy = { ...policy, simulatorRoot: Buffer.from(state.rootCertificate).toString("base64") };
+    await verifyEvidence(await of(platform.collateral), { nonce: NONCE, policy: own, now: AT });
+    await refuses("ATTESTATION_INVALID", await of({ ...platform.collateral, pck_crl, pck_crl_issuer_chain }), { policy: own });
   });
 
   test("statements that were changed after signing", async () => {
-    await refuses("ATTESTATION_INVALID", withCollateral((collateral) => ({ ...collateral, tcb_info: collateral.tcb_info.replace('"isvsvn":2', '"isvsvn":1') })));
-    await refuses("ATTESTATION_INVALID", withCollateral((collateral) => ({ ...collateral, qe_identity: `${collateral.qe_identity} ` })));
+    await refuses(
+      "ATTESTATION_INVALID",
+      withCollateral((collateral) => ({ ...collateral, tcb_info: collateral.tcb_info.replace('"isvsvn":2', '"isvsvn":1') })),
+    );
+    await refuses(
+      "ATTESTATION_INVALID",
+      withCollateral((collateral) => ({ ...collateral, qe_identity: `${collateral.qe_identity} ` })),
+    );
   });
 
   test("a chain of certificates beside the one in the quote", async () => {
     // The library would prefer it.
-    await refuses("ATTESTATION_INVALID", withCollateral((collateral) => ({ ...collateral, pck_certificate_chain: collateral.tcb_info_issuer_chain })));
+    await refuses(
+      "ATTESTATION_INVALID",
+      withCollateral((collateral) => ({ ...collateral, pck_certificate_chain: collateral.tcb_info_issuer_chain })),
+    );
   });
 
   test("bytes after the quote", async () => {
@@ -268,6 +332,7 @@ describe("production", () => {
   test("ATTESTATION_SIMULATOR, whatever a simulator calls itself", async () => {
     await refuses("ATTESTATION_SIMULATOR", good, { policy: production() });
     await refuses("ATTESTATION_SIMULATOR", { ...good, kind: "tdx" }, { policy: production() });
+    await refuses("ATTESTATION_SIMULATOR", { ...good, quote: "AAAA" }, { policy: production() });
   });
 
   test("a root that calls itself Intel's is none", async () => {
@@ -327,12 +392,20 @@ describe("anything else: ATTESTATION_INVALID", () => {
   test("a chain of thousands of certificates", async () => {
     const { pck_crl_issuer_chain: chain } = decodeCollateral(good.collateral ?? "");
     const long = chain.repeat(Math.floor(20_000 / chain.length));
-    await refuses("ATTESTATION_INVALID", withCollateral((collateral) => ({ ...collateral, tcb_info_issuer_chain: long })));
+    await refuses(
+      "ATTESTATION_INVALID",
+      withCollateral((collateral) => ({ ...collateral, tcb_info_issuer_chain: long })),
+    );
   });
 });
 
 test("report data depends on the nonce and on each key", () => {
   const other = { ...KEYS, tlsKeyHash: null };
-  const all = [reportData(NONCE, KEYS), reportData(NONCE, other), reportData(new Uint8Array(32), KEYS), reportData(NONCE, { ...KEYS, hpkePublicKey: NONCE })];
+  const all = [
+    reportData(NONCE, KEYS),
+    reportData(NONCE, other),
+    reportData(new Uint8Array(32), KEYS),
+    reportData(NONCE, { ...KEYS, hpkePublicKey: NONCE }),
+  ];
   assert.equal(new Set(all.map((bytes) => Buffer.from(bytes).toString("hex"))).size, all.length);
 });

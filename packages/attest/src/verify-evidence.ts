@@ -44,8 +44,9 @@ export interface Verified {
   readonly warnings: readonly string[];
 }
 
+/** What evidence is held against. */
 export interface VerifyOptions {
-  /** The 32 bytes that the challenge had. */
+  /** The challenge: 32 bytes. */
   readonly nonce: Uint8Array;
   readonly policy: Policy;
   /** Default: the clock. */
@@ -60,10 +61,7 @@ export interface VerifyOptions {
  * @throws UnseenError ATTESTATION_INVALID, _NONCE, _MEASUREMENT, _DEBUG, _REVOKED, _EXPIRED, _TCB, _SIMULATOR; _UNAVAILABLE where there
  * is no collateral; REQUEST_INVALID for a nonce that is none; USAGE for a simulator policy without its root
  */
-export async function verifyEvidence(
-  evidence: unknown,
-  { nonce, policy, now = new Date(), tlsKeyHash }: VerifyOptions,
-): Promise<Verified> {
+export async function verifyEvidence(evidence: unknown, { nonce, policy, now = new Date(), tlsKeyHash }: VerifyOptions): Promise<Verified> {
   checkNonce(nonce);
   const root = trustedRoot(policy);
   const parsed = parseEvidence(evidence);
@@ -74,12 +72,14 @@ export async function verifyEvidence(
   if (vendor === "Intel" && commonName(quote.chain.at(-1) as X509Certificate).startsWith("Simulator ")) throw simulated();
   checkChain(quote.chain, "quote", { vendor, root, purpose: "pck" });
   const collateral = await collateralFor(quote, parsed, policy, now);
-  await checkCertificates(quote, collateral, { vendor, root, now });
+  checkCertificates(quote, collateral, { vendor, root, now });
   const statements = readStatements(collateral);
   checkStatementDates(statements, now);
-  if (!INTEL_VENDOR.equals(quote.vendor)) throw refusal("ATTESTATION_INVALID", "quote: expected Intel's quoting enclave, got another vendor's.");
+  if (!INTEL_VENDOR.equals(quote.vendor))
+    throw refusal("ATTESTATION_INVALID", "quote: expected Intel's quoting enclave, got another vendor's.");
   // The lowest eight attributes are for debugging and the like; the library would refuse them too, without saying so by a code.
-  if (quote.report.tdAttributes[0] !== 0) throw refusal("ATTESTATION_DEBUG", "quote: expected a trust domain without debug attributes, got one with.");
+  if (quote.report.tdAttributes[0] !== 0)
+    throw refusal("ATTESTATION_DEBUG", "quote: expected a trust domain without debug attributes, got one with.");
   const { status, advisories } = checkSignatures(quote, collateral, root, now);
   checkModule(quote.report, statements.tcbInfo);
   checkLevel(status, advisories, policy);
@@ -120,11 +120,11 @@ async function collateralFor(quote: TdxQuote, { collateral }: Evidence, { collat
 }
 
 /** Names, signatures, dates and revocation of every certificate that has a part in this. */
-async function checkCertificates(
+function checkCertificates(
   { chain }: TdxQuote,
   collateral: Collateral,
   { vendor, root, now }: { vendor: Vendor; root: X509Certificate; now: Date },
-): Promise<void> {
+): void {
   const chains = [
     { what: "quote", purpose: "pck", chain },
     { what: "PCK revocation list", purpose: "pckCrl", chain: readChain(collateral.pck_crl_issuer_chain, "PCK revocation list", 2) },
@@ -134,8 +134,8 @@ async function checkCertificates(
   for (const { chain, what, purpose } of chains) checkChain(chain, what, { vendor, root, purpose });
   for (const { chain, what } of chains) checkDates(chain, what, now);
   const lists: RevocationList[] = [
-    await readRevocationList(Buffer.from(collateral.root_ca_crl, "hex"), root, now),
-    await readRevocationList(Buffer.from(collateral.pck_crl, "hex"), chains[1].chain[0] as X509Certificate, now),
+    readRevocationList(Buffer.from(collateral.root_ca_crl, "hex"), root, now),
+    readRevocationList(Buffer.from(collateral.pck_crl, "hex"), chains[1].chain[0] as X509Certificate, now),
   ];
   for (const { chain, what } of chains) checkRevocation(chain, what, lists);
 }
@@ -202,14 +202,19 @@ function checkProgram(evidence: Evidence, { report }: TdxQuote, { measurements }
   if (match) return match;
   const closest = measurements.map((measurement) => ({ name: measurement.name, registers: differing(measurement) }));
   const { name, registers } = closest.reduce((best, other) => (other.registers.length < best.registers.length ? other : best));
-  throw refusal("ATTESTATION_MEASUREMENT", `program: expected one of the policy's, got one that differs from "${name}" in ${registers.join(", ")}.`);
+  throw refusal(
+    "ATTESTATION_MEASUREMENT",
+    `program: expected one of the policy's, got one that differs from "${name}" in ${registers.join(", ")}.`,
+  );
 }
 
 function warningsOf(policy: Policy, measurement: Measurement, status: string, advisories: readonly string[]): string[] {
   const unpinned = (["mrtd", "rtmr0", "rtmr1", "rtmr2"] as const).filter((register) => measurement[register] === undefined);
   return [
     ...(policy.mode === "simulator" ? [SIMULATOR_WARNING] : []),
-    ...(unpinned.length > 0 ? [`The policy does not say what ${unpinned.join(", ")} must be: the system below the program is not verified.`] : []),
+    ...(unpinned.length > 0
+      ? [`The policy does not say what ${unpinned.join(", ")} must be: another system below could claim to run this program.`]
+      : []),
     ...(status === "UpToDate" ? [] : [`The firmware is ${status}.`]),
     ...(advisories.length > 0 ? [`Advisories apply to the firmware: ${advisories.join(", ")}.`] : []),
   ];

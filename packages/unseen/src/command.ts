@@ -75,7 +75,8 @@ function makeOption(specification: OptionSpecification): Option {
   if (specification.repeated) {
     option.argParser((value: string, previous: string[] | undefined) => [...(previous ?? []), ...value.split(",")]);
   } else if (specification.parse) option.argParser(specification.parse);
-  if (specification.fallback !== undefined) option.default(specification.fallback);
+  const { fallback, parse } = specification;
+  if (fallback !== undefined) option.default(parse && typeof fallback === "string" ? parse(fallback) : fallback);
   return option;
 }
 

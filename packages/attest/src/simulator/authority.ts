@@ -22,6 +22,7 @@ export const PLATFORM = {
   componentSvns: Array.from({ length: 16 }, () => 5),
 } as const;
 
+/** Who a certificate is for. */
 export type Role = "root" | "authority" | "platform" | "signing";
 
 /** What differs from a platform in good order: for tests of those who must refuse it. */
@@ -103,7 +104,8 @@ export async function makeAuthority(state: SimulatorState, at: Date, faults: Cer
   const byAuthority = { name: authority.certificate.subject, key: authority.key };
   const platform = await issue("platform", `${vendor} SGX PCK Certificate`, byAuthority, [platformExtension()]);
   const signing = await issue("signing", `${vendor} SGX TCB Signing`, byRoot, []);
-  const pem = (...certificates: x509.X509Certificate[]): string => certificates.map((certificate) => `${certificate.toString("pem")}\n`).join("");
+  const pem = (...certificates: x509.X509Certificate[]): string =>
+    certificates.map((certificate) => `${certificate.toString("pem")}\n`).join("");
   return {
     platformChain: pem(platform.certificate, authority.certificate, root),
     platformKey: platform.key,

@@ -25,6 +25,7 @@ export function enumerated(value: number): Buffer {
   return tagged(ENUMERATED, Uint8Array.of(value));
 }
 
+/** Bytes as they are. */
 export function octets(bytes: Uint8Array): Buffer {
   return tagged(OCTET_STRING, bytes);
 }

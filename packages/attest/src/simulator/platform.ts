@@ -79,9 +79,13 @@ export async function makePlatform(
     quote: (data) => {
       const report = Buffer.alloc(REPORT_BYTES);
       const put = (name: keyof typeof reportFields, value: Uint8Array): void => report.set(value, reportFields[name][0]);
-      put("teeTcbSvn", Uint8Array.from({ length: 16 }, (_, index) => (index === 1 ? 1 : 5))); // of the TDX module: level 5, version 1
+      put(
+        "teeTcbSvn",
+        Uint8Array.from({ length: 16 }, (_, index) => (index === 1 ? 1 : 5)),
+      ); // of the TDX module: level 5, version 1
       put("tdAttributes", TD_ATTRIBUTES);
-      for (const [name, value] of Object.entries(SIMULATED_REGISTERS)) put(name as keyof typeof SIMULATED_REGISTERS, Buffer.from(value, "hex"));
+      for (const [name, value] of Object.entries(SIMULATED_REGISTERS))
+        put(name as keyof typeof SIMULATED_REGISTERS, Buffer.from(value, "hex"));
       put("rtmr3", rtmr3);
       put("reportData", data);
       faults.report?.(report);
@@ -112,7 +116,14 @@ function certify(attestationKey: KeyObject, { platformKey, platformChain }: Auth
   report.writeUInt16LE(QE_SVN, 258);
   report.set(createHash("sha256").update(key).update(authentication).digest(), 320);
   const chain = Buffer.from(platformChain, "latin1");
-  const body = Buffer.concat([report, signature(report, platformKey), Uint8Array.of(32, 0), authentication, Uint8Array.of(5, 0), lengthPrefixed(chain)]);
+  const body = Buffer.concat([
+    report,
+    signature(report, platformKey),
+    Uint8Array.of(32, 0),
+    authentication,
+    Uint8Array.of(5, 0),
+    lengthPrefixed(chain),
+  ]);
   return Buffer.concat([key, Uint8Array.of(6, 0), lengthPrefixed(body)]);
 }
 

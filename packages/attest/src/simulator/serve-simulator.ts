@@ -7,6 +7,7 @@ import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo, ListenOptions } from "node:net";
 import { UnseenError, explainSystemError } from "@unseen/core/errors.ts";
 import type { Collateral } from "../collateral.ts";
+import { PLATFORM } from "./authority.ts";
 import { SIMULATED_REGISTERS } from "./platform.ts";
 import { SIMULATED_COMPOSE_HASH, type SimulatorOptions, simulatorSource } from "./simulator-source.ts";
 
@@ -43,7 +44,13 @@ export async function serveDstackSimulator({ socket, ...options }: SimulatorOpti
     "/Info": async () => {
       const { eventLog } = await source.quote(new Uint8Array(64));
       const tcb = { ...SIMULATED_REGISTERS, compose_hash: composeHash, event_log: JSON.parse(eventLog) as unknown };
-      return { app_id: composeHash.slice(0, 40), instance_id: "", app_name: "simulator", compose_hash: composeHash, tcb_info: JSON.stringify(tcb) };
+      return {
+        app_id: composeHash.slice(0, 40),
+        instance_id: "",
+        app_name: "simulator",
+        compose_hash: composeHash,
+        tcb_info: JSON.stringify(tcb),
+      };
     },
   };
   return await serve({ path: socket }, async (request, response) => {
@@ -59,12 +66,15 @@ export async function serveDstackSimulator({ socket, ...options }: SimulatorOpti
       let length = 0;
       for await (const part of request as AsyncIterable<Buffer>) {
         length += part.length;
-        if (length > REQUEST_BYTES) throw new UnseenError("REQUEST_TOO_LARGE", `request: expected at most ${REQUEST_BYTES} bytes, got more.`);
+        if (length > REQUEST_BYTES)
+          throw new UnseenError("REQUEST_TOO_LARGE", `request: expected at most ${REQUEST_BYTES} bytes, got more.`);
         parts.push(part);
       }
       return answer(200, await procedure(JSON.parse(Buffer.concat(parts).toString("utf8")) as Record<string, unknown>));
     } catch (error) {
-      return answer(400, { error: UnseenError.isInstance(error) ? error.message : "expected a JSON object with text fields, got something else." });
+      return answer(400, {
+        error: UnseenError.isInstance(error) ? error.message : "expected a JSON object with text fields, got something else.",
+      });
     }
   });
 }
@@ -79,28 +89,40 @@ export async function serveSimulatedCollateral({ port, ...options }: SimulatorOp
   const source = simulatorSource(options);
   return await serve({ port, host: "127.0.0.1" }, async (request, response) => {
     const collateral = (await source.quote(new Uint8Array(64))).collateral as Collateral;
-    const { pathname } = new URL(request.url ?? "", "http://simulator");
-    const answer = answersOf(collateral)[pathname.replace(/^\/(?:sgx|tdx)\/certification\/v4\//, "")];
+    const answer = answersOf(collateral)[request.url ?? ""];
     if (!answer) return void response.writeHead(404).end();
     const [body, headers] = answer;
-    response.writeHead(200, Object.fromEntries(Object.entries(headers).map(([name, chain]) => [name, encodeURIComponent(chain)]))).end(body);
+    response
+      .writeHead(200, Object.fromEntries(Object.entries(headers).map(([name, chain]) => [name, encodeURIComponent(chain)])))
+      .end(body);
   });
 }
 
+/** Bodies and headers by address. */
 function answersOf(collateral: Collateral): Readonly<Record<string, readonly [string | Buffer, Readonly<Record<string, string>>]>> {
   const { pck_crl, root_ca_crl, tcb_info, tcb_info_signature, qe_identity, qe_identity_signature } = collateral;
+  const [sgx, tdx] = ["/sgx/certification/v4", "/tdx/certification/v4"];
   return {
-    pckcrl: [Buffer.from(pck_crl, "hex"), { "SGX-PCK-CRL-Issuer-Chain": collateral.pck_crl_issuer_chain }],
-    rootcacrl: [root_ca_crl, {}],
-    tcb: [`{"tcbInfo":${tcb_info},"signature":"${tcb_info_signature}"}`, { "TCB-Info-Issuer-Chain": collateral.tcb_info_issuer_chain }],
-    "qe/identity": [
+    [`${sgx}/pckcrl?ca=platform&encoding=der`]: [
+      Buffer.from(pck_crl, "hex"),
+      { "SGX-PCK-CRL-Issuer-Chain": collateral.pck_crl_issuer_chain },
+    ],
+    [`${sgx}/rootcacrl`]: [root_ca_crl, {}],
+    [`${tdx}/tcb?fmspc=${PLATFORM.fmspc.toUpperCase()}`]: [
+      `{"tcbInfo":${tcb_info},"signature":"${tcb_info_signature}"}`,
+      { "TCB-Info-Issuer-Chain": collateral.tcb_info_issuer_chain },
+    ],
+    [`${tdx}/qe/identity?update=standard`]: [
       `{"enclaveIdentity":${qe_identity},"signature":"${qe_identity_signature}"}`,
       { "SGX-Enclave-Identity-Issuer-Chain": collateral.qe_identity_issuer_chain },
     ],
   };
 }
 
-async function serve(where: ListenOptions & { path?: string }, handle: (...parameters: Parameters<RequestListener>) => Promise<void>): Promise<RunningServer> {
+async function serve(
+  where: ListenOptions & { path?: string },
+  handle: (...parameters: Parameters<RequestListener>) => Promise<void>,
+): Promise<RunningServer> {
   const server = createServer((request, response) => {
     handle(request, response).catch(() => response.destroy());
   });

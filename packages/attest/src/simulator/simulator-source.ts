@@ -15,6 +15,7 @@ export const SIMULATED_COMPOSE_HASH = createHash("sha256").update("unseen simula
 /** A platform's statements are dated anew before they end. */
 const REFRESH_MILLISECONDS = 24 * 60 * 60 * 1000;
 
+/** One simulated platform and the program on it. */
 export interface SimulatorOptions {
   /** Where root and secret are kept; made at first use, readable by its owner alone. */
   readonly directory: string;
@@ -29,7 +30,12 @@ export interface SimulatorOptions {
  * Quotes and keys by the simulator, the same root and keys after every start.
  * @throws UnseenError USAGE for a compose hash that is none; on calls ATTESTATION_UNAVAILABLE, DISK_FULL, PERMISSION_DENIED
  */
-export function simulatorSource({ directory, composeHash = SIMULATED_COMPOSE_HASH, clock = () => new Date(), faults = {} }: SimulatorOptions): QuoteSource {
+export function simulatorSource({
+  directory,
+  composeHash = SIMULATED_COMPOSE_HASH,
+  clock = () => new Date(),
+  faults = {},
+}: SimulatorOptions): QuoteSource {
   checkComposeHash(composeHash);
   let started: { readonly at: Date; readonly platform: Promise<SimulatedPlatform> } | undefined;
   const platform = (): Promise<SimulatedPlatform> => {

@@ -13,12 +13,22 @@ import { z } from "zod";
 const FILE = "simulator.json";
 /** Long enough for a simulator, and fixed: tests choose their own time. */
 const ROOT_DATES = { notBefore: new Date("2020-01-01T00:00:00Z"), notAfter: new Date("2049-12-31T23:59:59Z") };
-const base64 = z.string().max(4000).regex(/^[A-Za-z0-9+/]+={0,2}$/);
-const stateSchema = z.strictObject({ version: z.literal(1), rootKey: base64, rootCertificate: base64, authorityKey: base64, secret: base64.length(44) });
+const base64 = z
+  .string()
+  .max(4000)
+  .regex(/^[A-Za-z0-9+/]+={0,2}$/);
+const stateSchema = z.strictObject({
+  version: z.literal(1),
+  rootKey: base64,
+  rootCertificate: base64,
+  authorityKey: base64,
+  secret: base64.length(44),
+});
 
 /** Name of the simulator's root: no one else's, so that everybody recognises it. */
 export const ROOT_NAME = "Simulator SGX Root CA";
 
+/** Keys of the simulated vendor and of its platforms. */
 export interface SimulatorState {
   /** P-256, private. */
   readonly rootKey: KeyObject;

@@ -7,7 +7,7 @@
  * @module
  */
 import { UnseenError } from "@unseen/core/errors.ts";
-import { gainBefore, type Features } from "./features.ts";
+import type { Features } from "./features.ts";
 import { compactLayout, indexOf, roomFor, visitSlots, type Fill, type Layout } from "./layout.ts";
 import type { ProgramWriter } from "./program-writer.ts";
 import type { Layer } from "../layer.ts";
@@ -25,6 +25,7 @@ interface Column {
   readonly tap: Tap;
 }
 
+/** How a first convolution is packed. */
 export interface Columns {
   readonly windows: Windows;
   /** Of the results. */
@@ -42,15 +43,18 @@ export function planColumns(windows: Windows, slots: number, after: readonly Lay
   const taps = tapsOf(windows);
   // Without groups every output channel reads the same channels, so all ciphertexts of the same positions share their inputs.
   const shared = windows.groupOutputs === windows.output.channels;
-  const sets = Array.from({ length: shared ? layout.parts : layout.ciphertexts }, (_, set) =>
+  const count = shared ? layout.parts : layout.ciphertexts;
+  checkInputs(count * windows.groupInputs * taps.length);
+  const sets = Array.from({ length: count }, (_, set) =>
     shared ? Array.from({ length: layout.ciphertexts / layout.parts }, (_, group) => group * layout.parts + set) : [set],
   );
-  checkInputs(sets.length * windows.groupInputs * taps.length);
   const all = sets.flatMap((outputs) =>
     Array.from({ length: windows.groupInputs }, (_, input) => taps.map((tap): Column => ({ outputs, input, tap }))).flat(),
   );
   const seen = all.filter(({ outputs, input, tap }) =>
-    outputs.some((output) => some(layout, output, (channel, y, x) => isInside(windows, y, x, tap) && windows.weight(channel, input, tap.row, tap.column) !== 0)),
+    outputs.some((output) =>
+      some(layout, output, (channel, y, x) => isInside(windows, y, x, tap) && windows.weight(channel, input, tap.row, tap.column) !== 0),
+    ),
   );
   return { windows, layout, columns: seen.length > 0 ? seen : all.slice(0, 1) };
 }
@@ -58,9 +62,13 @@ export function planColumns(windows: Windows, slots: number, after: readonly Lay
 /** @throws UnseenError CUT_UNAVAILABLE beyond {@link MAXIMUM_INPUTS} */
 export function checkInputs(inputs: number): void {
   if (inputs > MAXIMUM_INPUTS)
-    throw new UnseenError("CUT_UNAVAILABLE", `the first layer needs ${inputs} ciphertexts of one picture; the limit is ${MAXIMUM_INPUTS}.`, {
-      hint: "Use a model with a smaller picture, a smaller first kernel or longer strides.",
-    });
+    throw new UnseenError(
+      "CUT_UNAVAILABLE",
+      `the first layer needs ${inputs} ciphertexts of one picture; the limit is ${MAXIMUM_INPUTS}.`,
+      {
+        hint: "Use a model with a smaller picture, a smaller first kernel or longer strides.",
+      },
+    );
 }
 
 /** Picture (channels, height, width), after the head's normalisation, as the slots of each input ciphertext. */
@@ -70,7 +78,8 @@ export function packColumns({ windows, layout, columns }: Columns, picture: Floa
     // The ciphertext with the most channels comes first; those that share its inputs have as many or fewer.
     visitSlots(layout, outputs[0] ?? 0, (slot, channel, y, x) => {
       const from = Math.floor(channel / windows.groupOutputs) * windows.groupInputs + input;
-      if (isInside(windows, y, x, tap)) slots[slot] = picture[indexOf(windows.input, from, rowOf(windows, y, tap), columnOf(windows, x, tap))] ?? 0;
+      if (isInside(windows, y, x, tap))
+        slots[slot] = picture[indexOf(windows.input, from, rowOf(windows, y, tap), columnOf(windows, x, tap))] ?? 0;
       return false;
     });
     return slots;
@@ -82,7 +91,9 @@ export function writeColumnProducts(writer: ProgramWriter, { windows, layout, co
   return Array.from({ length: layout.ciphertexts }, (_, output) => {
     const terms = columns.flatMap(({ outputs, input, tap }, from) => {
       const fill: Fill = (put) =>
-        visitSlots(layout, output, (slot, channel, y, x) => put(slot, windows.weight(channel, input, tap.row, tap.column) * windows.share(y, x) * gain));
+        visitSlots(layout, output, (slot, channel, y, x) =>
+          put(slot, windows.weight(channel, input, tap.row, tap.column) * windows.share(y, x) * gain),
+        );
       return outputs.includes(output) ? [{ from: () => from, fill }] : [];
     });
     return writer.dot(terms) ?? writer.nothing(0);
@@ -90,8 +101,7 @@ export function writeColumnProducts(writer: ProgramWriter, { windows, layout, co
 }
 
 /** Writes the first layer. */
-export function writeColumns(writer: ProgramWriter, columns: Columns, next: Layer | undefined): Features {
-  const gain = gainBefore(next);
+export function writeColumns(writer: ProgramWriter, columns: Columns, gain: number): Features {
   const sums = writeColumnProducts(writer, columns, gain);
   return { registers: writeBias(writer, sums, columns.layout, columns.windows.bias, gain), layout: columns.layout, factor: 1 / gain };
 }

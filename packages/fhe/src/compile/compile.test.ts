@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { UnseenError } from "@unseen/core/errors.ts";
 import { runClear } from "../graph/run-clear.ts";
@@ -42,7 +41,13 @@ describe("compile", () => {
     const first = convolution(draws, shape, 3, { pads: [1, 1, 1, 1] });
     const second = convolution(draws, first.output, 2, { pads: [1, 1, 1, 1], strides: [2, 2] });
     const pool = averagePool(second.output, [3, 3], [2, 2], [1, 1, 1, 1], false);
-    for (const layers of [[first], [first, second], [first, second, pool], [polynomial(shape, [0, 1, 1]), first], [first, dense(draws, first.output, 150)]])
+    for (const layers of [
+      [first],
+      [first, second],
+      [first, second, pool],
+      [polynomial(shape, [0, 1, 1]), first],
+      [first, dense(draws, first.output, 150)],
+    ])
       assert.ok(difference(headOf(shape, layers), small, 5) < 1e-9);
   });
 
@@ -77,6 +82,24 @@ describe("compile", () => {
     }
   });
 
+  test("writes pools inside the picture as sums, which are no products", () => {
+    const draws = new Draws(12);
+    const first = convolution(draws, { channels: 2, height: 12, width: 12 }, 6, {});
+    const square = polynomial(first.output, [0, 0, 1]);
+    const pool = averagePool(first.output, [2, 2], [2, 2], [0, 0, 0, 0]);
+    const rest = averagePool(pool.output, [5, 5], [1, 1], [0, 0, 0, 0]);
+    const depthOf = (layers: readonly Layer[]): number => {
+      const head = headOf(first.input, layers);
+      assert.ok(difference(head, small, 13) < 1e-9);
+      return compile(head, small).depth;
+    };
+    assert.equal(depthOf([first, square, pool, rest, dense(draws, rest.output, 3)]), 3);
+    assert.equal(depthOf([first, pool, polynomial(pool.output, [0.1, 0.5, 0.25])]), 2);
+    // Between two polynomials nothing else could scale it; at the edge its zeros are a mask, a product.
+    assert.equal(depthOf([first, square, pool, polynomial(pool.output, [0, 0, 1])]), 4);
+    assert.equal(depthOf([first, averagePool(first.output, [3, 3], [2, 2], [1, 1, 1, 1])]), 2);
+  });
+
   test("needs few rotation keys", () => {
     const draws = new Draws(10);
     const picture = { channels: 1, height: 28, width: 28 };
@@ -89,7 +112,10 @@ describe("compile", () => {
     assert.deepEqual(both.rotations, [-15, 1, 14, 256]);
     assert.equal(both.inputs, 9);
     assert.equal(both.outputs.length, 2);
-    const last = compile(headOf(picture, [first, square, second, polynomial(second.output, [0, 0, 1]), dense(draws, second.output, 64)]), deep);
+    const last = compile(
+      headOf(picture, [first, square, second, polynomial(second.output, [0, 0, 1]), dense(draws, second.output, 64)]),
+      deep,
+    );
     assert.ok(last.rotations.length <= 8, String(last.rotations));
     const depthwise = compile(headOf(picture, [first, convolution(draws, first.output, 16, { ...halve, groups: 16 })]), shallow);
     assert.deepEqual(depthwise.rotations, [-15, 1, 14]);
@@ -109,10 +135,16 @@ describe("compile", () => {
   });
 
   test("refuses more products in a row than the parameters allow", () => {
-    const head = headOf(tiny, Array.from({ length: 4 }, () => polynomial(tiny, [0, 0, 1])));
+    const head = headOf(
+      tiny,
+      Array.from({ length: 4 }, () => polynomial(tiny, [0, 0, 1])),
+    );
     assert.throws(
       () => compile(head, shallow),
-      (error) => UnseenError.isInstance(error) && error.code === "CUT_UNAVAILABLE" && error.message.includes("needs 4 products in a row; the parameters allow 3"),
+      (error) =>
+        UnseenError.isInstance(error) &&
+        error.code === "CUT_UNAVAILABLE" &&
+        error.message.includes("needs 4 products in a row; the parameters allow 3"),
     );
     assert.equal(compileDeep(head, shallow).depth, 4);
   });

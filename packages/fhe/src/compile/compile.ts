@@ -10,22 +10,25 @@ import { checkInputs, packColumns, planColumns, writeColumns } from "./columns.t
 import { writeDense } from "./dense.ts";
 import { writePolynomial, writeScale } from "./elementwise.ts";
 import type { Features } from "./features.ts";
+import { gainsForPolynomials, gainsForRange, isSum } from "./gains.ts";
 import { compileIntegers, wrongSize } from "./integer-convolution.ts";
-import { compactLayout, gather, roomFor, scatter, type Layout } from "./layout.ts";
+import { compactLayout, gather, roomFor, scatter } from "./layout.ts";
 import { ProgramWriter } from "./program-writer.ts";
 import { writeSums, writeWindows } from "./sliding-windows.ts";
-import { isInside, windowsOf, type Windows } from "./windows.ts";
+import { windowsOf } from "./windows.ts";
 
+/** What a compilation can be told. */
 export interface CompileOptions {
-  /** Whole-number programs: what one of the picture's 255 steps stands for; 1/255 (default) for pictures from 0 to 1, 1 for 0 to 255. */
+  /** Whole-number programs, the same for client and evaluator: what one of the picture's 255 steps stands for; 1/255 (default) for pictures from 0 to 1, 1 for 0 to 255. */
   readonly pictureStep?: number;
 }
 
 /**
  * Compiles the first layers of a model. `pack` takes the picture as the model takes it and normalises it itself.
  *
- * Slots hold real numbers up to 2^8 in magnitude where the last level is used, and far larger ones before it: features beyond
- * that come back as noise, which `simulate` reports.
+ * Slots hold magnitudes up to 2^8 where the last level is used, and far larger ones before it. Layers are scaled for pictures
+ * from 0 to 1 (after the head's normalisation, of whatever it makes of them); a picture that makes features more than
+ * sixteen times as large as noise does comes back as noise, which `simulate` reports.
  *
  * @throws UnseenError CUT_UNAVAILABLE for more products in a row, or more ciphertexts, than the parameters allow
  */
@@ -51,10 +54,17 @@ export function compileDeep(head: Head, parameters: Parameters, { pictureStep = 
 }
 
 function compileNumbers(head: Head, parameters: CkksParameters): Program {
-  const start = startOf(head, parameters);
+  // Once without trying pictures: what is not affordable on ciphertext may be large in clear, too.
+  writeNumbers(head, parameters, gainsForPolynomials(head));
+  return writeNumbers(head, parameters, gainsForRange(head));
+}
+
+function writeNumbers(head: Head, parameters: CkksParameters, gains: readonly number[]): Program {
+  const start = startOf(head, parameters, gains[0] ?? 1);
   const { writer } = start;
   let { features } = start;
-  for (const [index, layer] of head.layers.entries()) if (index >= start.done) features = writeLayer(writer, layer, features, head.layers[index + 1]);
+  for (let index = start.done; index < head.layers.length; index += 1)
+    features = writeLayer(writer, head.layers, index, features, gains[index] ?? 1);
   const { layout, registers: outputs, factor } = features;
   return {
     parameters,
@@ -82,12 +92,12 @@ interface Start {
 }
 
 /** A convolution or pool that comes first is packed for by the client; before any other layer the picture goes as it is. */
-function startOf(head: Head, parameters: CkksParameters): Start {
-  const [first, second] = head.layers;
+function startOf(head: Head, parameters: CkksParameters, gain: number): Start {
+  const [first] = head.layers;
   if (first?.kind === "convolution" || first?.kind === "average-pool") {
     const columns = planColumns(windowsOf(first), slotsOf(parameters), head.layers.slice(1));
     const writer = new ProgramWriter(parameters, columns.columns.length);
-    return { writer, features: writeColumns(writer, columns, second), done: 1, pack: (picture) => packColumns(columns, picture) };
+    return { writer, features: writeColumns(writer, columns, gain), done: 1, pack: (picture) => packColumns(columns, picture) };
   }
   const layout = compactLayout(head.shape, slotsOf(parameters), roomFor(head.shape, head.layers));
   checkInputs(layout.ciphertexts);
@@ -96,28 +106,25 @@ function startOf(head: Head, parameters: CkksParameters): Start {
   return { writer, features: { registers, layout, factor: 1 }, done: 0, pack: (picture) => scatter(layout, picture) };
 }
 
-function writeLayer(writer: ProgramWriter, layer: Layer, features: Features, next: Layer | undefined): Features {
-  switch (layer.kind) {
+function writeLayer(writer: ProgramWriter, layers: readonly Layer[], index: number, features: Features, gain: number): Features {
+  const layer = layers[index];
+  switch (layer?.kind) {
     case "convolution":
-      return writeWindows(writer, windowsOf(layer), features, next);
-    case "average-pool": {
-      const windows = windowsOf(layer);
-      return sumsSuffice(windows, features.layout) ? writeSums(writer, windows, features, next) : writeWindows(writer, windows, features, next);
-    }
+      return writeWindows(writer, windowsOf(layer), features, gain);
+    case "average-pool":
+      // A channel in several ciphertexts would need sums across them.
+      return isSum(layers, index) && features.layout.parts === 1
+        ? writeSums(writer, windowsOf(layer), features)
+        : writeWindows(writer, windowsOf(layer), features, gain);
     case "dense":
-      return writeDense(writer, layer, features, next);
+      return writeDense(writer, layer, features, gain);
     case "polynomial":
       return writePolynomial(writer, layer.coefficients, features);
     case "scale":
-      return writeScale(writer, layer, features, next);
+      return writeScale(writer, layer, features, gain);
+    case undefined:
+      return features;
   }
-}
-
-/** Whether no window of a pool reaches over the edge, or into another ciphertext. */
-function sumsSuffice(windows: Windows, { parts }: Layout): boolean {
-  const { output, kernel } = windows;
-  const last = { row: kernel[0] - 1, column: kernel[1] - 1 };
-  return parts === 1 && isInside(windows, 0, 0, { row: 0, column: 0 }) && isInside(windows, output.height - 1, output.width - 1, last);
 }
 
 function normalised({ normalise, shape }: Head, picture: Float64Array): Float64Array {

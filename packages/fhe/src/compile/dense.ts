@@ -3,8 +3,8 @@
  * 2018, "hybrid"; diagonals: Halevi and Shoup, CRYPTO 2014).
  * @module
  */
-import { sizeOf, type Dense, type Layer } from "../layer.ts";
-import { gainBefore, type Features } from "./features.ts";
+import { sizeOf, type Dense } from "../layer.ts";
+import type { Features } from "./features.ts";
 import { compactLayout, indexOf, powerOfTwoFrom, visitSlots, type Layout } from "./layout.ts";
 import { writeBias } from "./columns.ts";
 import { modulo, type ProgramWriter } from "./program-writer.ts";
@@ -17,9 +17,8 @@ const FEWEST_DIAGONALS = 16;
 const SUM_OF = 4;
 
 /** Writes a dense layer. Slot s of the result holds value s mod `diagonals`, so the values repeat behind the last. */
-export function writeDense(writer: ProgramWriter, dense: Dense, features: Features, next: Layer | undefined): Features {
+export function writeDense(writer: ProgramWriter, dense: Dense, features: Features, gain: number): Features {
   const { slots } = writer;
-  const gain = gainBefore(next);
   const outputs = dense.bias.length;
   const inputs = sizeOf(dense.input);
   const layout = compactLayout({ channels: outputs, height: 1, width: 1 }, slots);

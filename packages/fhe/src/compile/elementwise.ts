@@ -7,9 +7,9 @@
  * @module
  */
 import type { Scale } from "../layer.ts";
-import { degreeOf, gainBefore, type Features } from "./features.ts";
+import type { Features } from "./features.ts";
+import { degreeOf } from "./gains.ts";
 import { everyFeature, indexOf, visitSlots, type Fill } from "./layout.ts";
-import type { Layer } from "../layer.ts";
 import type { ProgramWriter } from "./program-writer.ts";
 
 /** Constants of the adapted forms beyond this would cost more bits than the level that the form saves is worth. */
@@ -29,8 +29,7 @@ export function writePolynomial(writer: ProgramWriter, coefficients: readonly nu
 }
 
 /** Writes a factor and a summand for each channel. */
-export function writeScale(writer: ProgramWriter, { input, factor, summand }: Scale, features: Features, next: Layer | undefined): Features {
-  const gain = gainBefore(next);
+export function writeScale(writer: ProgramWriter, { input, factor, summand }: Scale, features: Features, gain: number): Features {
   const plane = input.height * input.width;
   const registers = features.registers.map((x, ciphertext) => {
     // Features may have been flattened: then the layer counts other channels than the layout.
@@ -64,9 +63,7 @@ function adapt(monic: readonly number[]): Form | null {
     }
     case 3:
       // x^3 + a2 x^2 + a1 x + a0 = (x^2 + a1) (x + a2) + rest
-      return moderate([a1, a2], (writer, x, shift) =>
-        shift(writer.multiply(shift(writer.multiply(x, x), a1), shift(x, a2)), a0 - a1 * a2),
-      );
+      return moderate([a1, a2], (writer, x, shift) => shift(writer.multiply(shift(writer.multiply(x, x), a1), shift(x, a2)), a0 - a1 * a2));
     case 4: {
       // z = x + h leaves no cube: z^4 + b2 z^2 + b1 z + b0 = (z^2 + s z + p) (z^2 - s z + q) + rest, for any s with
       // p + q = b2 + s^2 and s (q - p) = b1; and each factor is a square (z +- s/2)^2 and a constant.
@@ -98,7 +95,14 @@ function moderate(constants: readonly number[], form: Form): Form | null {
 }
 
 /** ((c_n x + c_(n-1)) x + ...) x + c_0. */
-function writeHorner(writer: ProgramWriter, x: number, shift: Shift, coefficients: readonly number[], features: Features, ciphertext: number): number {
+function writeHorner(
+  writer: ProgramWriter,
+  x: number,
+  shift: Shift,
+  coefficients: readonly number[],
+  features: Features,
+  ciphertext: number,
+): number {
   const degree = Math.max(1, coefficients.length - 1);
   const fill = everyFeature(features.layout, ciphertext, coefficients[degree] ?? 0);
   let sum = writer.rescale(writer.dot([{ from: () => x, fill }]) ?? writer.nothing(x));

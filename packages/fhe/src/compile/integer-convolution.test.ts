@@ -14,14 +14,23 @@ const small: BfvParameters = { scheme: "bfv", degree: 128, plainBits: 30 };
 const parametersWith = (degree: number): BfvParameters => ({ ...small, degree });
 
 /** The convolution of whole numbers, by the definition of the operator. */
-function convolveIntegers(layer: Convolution, { weight, bias, outputSteps, pictureStep }: IntegerForm, picture: Float64Array): Float64Array {
+function convolveIntegers(
+  layer: Convolution,
+  { weight, bias, outputSteps, pictureStep }: IntegerForm,
+  picture: Float64Array,
+): Float64Array {
   const whole: Convolution = { ...layer, weight, bias };
   const pixels = picture.map((value) => Math.round(value / pictureStep));
   const plane = layer.output.height * layer.output.width;
   return runClear(headOf(layer.input, [whole]), pixels).map((value, index) => value * (outputSteps[Math.floor(index / plane)] ?? 0));
 }
 
-function run(head: Head, parameters: BfvParameters, picture: Float64Array, pictureStep: number): { features: Float64Array; integers: IntegerForm } {
+function run(
+  head: Head,
+  parameters: BfvParameters,
+  picture: Float64Array,
+  pictureStep: number,
+): { features: Float64Array; integers: IntegerForm } {
   const program = compile(head, parameters, { pictureStep });
   assert.ok(program.integers);
   assert.deepEqual([program.depth, program.relinearises, program.rotations], [1, false, []]);

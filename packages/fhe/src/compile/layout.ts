@@ -67,7 +67,9 @@ export function roomFor(shape: Shape, layers: readonly Layer[]): Extent {
 export function slidLayout(layout: Layout, shape: Shape, [down, right]: readonly [number, number]): Layout {
   const [width, height] = [(shape.width - 1) * layout.columnStep * right + 1, (shape.height - 1) * layout.rowStep * down + 1];
   if ((shape.height > 1 && width > layout.rowStep) || height - 1 + width > layout.block * layout.parts)
-    throw new UnseenError("CUT_UNAVAILABLE", "features that were mixed into a vector become a picture again.", { hint: "Choose an earlier cut." });
+    throw new UnseenError("CUT_UNAVAILABLE", "features that were mixed into a vector become a picture again.", {
+      hint: "Choose an earlier cut.",
+    });
   const ciphertexts = Math.ceil(shape.channels / layout.blocks) * layout.parts;
   return { ...layout, shape, rowStep: layout.rowStep * down, columnStep: layout.columnStep * right, ciphertexts };
 }

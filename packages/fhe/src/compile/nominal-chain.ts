@@ -14,7 +14,10 @@ const BFV_PRIME_BITS: readonly (readonly [number, readonly number[]])[] = [
 
 /** Moduli of the size of the parameters' primes, in their order, without the one of keys alone. No two are equal, so that scales which SEAL would refuse differ here too. */
 export function nominalChain(parameters: Parameters): Chain {
-  const bits = parameters.scheme === "ckks" ? parameters.primeBits.slice(0, -1) : (BFV_PRIME_BITS.find(([degree]) => parameters.degree <= degree)?.[1] ?? []);
+  const bits =
+    parameters.scheme === "ckks"
+      ? parameters.primeBits.slice(0, -1)
+      : (BFV_PRIME_BITS.find(([degree]) => parameters.degree <= degree)?.[1] ?? []);
   const primes = bits.map((bits, index) => (1n << BigInt(bits)) - BigInt(2 * parameters.degree * (index + 1) - 1));
   return { primes, scale: parameters.scheme === "ckks" ? 2 ** parameters.scaleBits : 1 };
 }

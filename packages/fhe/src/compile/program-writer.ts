@@ -17,6 +17,7 @@ export interface Term {
   readonly fill: Fill;
 }
 
+/** Takes operations one after the other; each answers with the register of its result. */
 export class ProgramWriter {
   readonly parameters: Parameters;
   readonly inputs: number;
@@ -71,6 +72,7 @@ export class ProgramWriter {
     return this.#write(this.#depth(from), (to) => ({ operation: "dot", to, terms: [{ from, constant }] }));
   }
 
+  /** Sum of registers of one level and scale. */
   add(from: readonly number[]): number {
     const [first] = from;
     if (from.length === 1 && first !== undefined) return first;
@@ -89,6 +91,7 @@ export class ProgramWriter {
     return this.rescale(this.#write(this.#depth(left, right), (to) => ({ operation: "multiply", to, left, right })));
   }
 
+  /** Uses up a level. */
   rescale(from: number): number {
     return this.#write(this.#depth(from) + 1, (to) => ({ operation: "rescale", to, from }));
   }

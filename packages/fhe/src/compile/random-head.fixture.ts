@@ -59,9 +59,12 @@ export function randomHead(draws: Draws, shape: Shape, count: number): Head {
   return headOf(shape, layers, draws.one(null, { factor: draws.numbers(channels, 1), summand: draws.numbers(channels, 1) }));
 }
 
+/** Any layer that fits the shape. */
 export function randomLayer(draws: Draws, input: Shape): Layer {
   const flat = input.height * input.width === 1;
-  const kinds = flat ? (["dense", "polynomial", "scale"] as const) : (["convolution", "convolution", "average-pool", "dense", "polynomial", "scale"] as const);
+  const kinds = flat
+    ? (["dense", "polynomial", "scale"] as const)
+    : (["convolution", "convolution", "average-pool", "dense", "polynomial", "scale"] as const);
   switch (draws.one<Layer["kind"]>(...kinds)) {
     case "convolution":
       return randomConvolution(draws, input);
@@ -70,22 +73,33 @@ export function randomLayer(draws: Draws, input: Shape): Layer {
     case "dense":
       return dense(draws, input, draws.whole(1, 40));
     case "polynomial":
-      return polynomial(input, draws.one([0, 0, 1], [0, 0, -0.5], [0.25, 0.5, 0.125], [0.1, 1, 0, 0.3], [0.2, -0.4, 0.3, 0, 0.5], [1, 1, 1e-9], [0, 0, 0, 0, 2]));
+      return polynomial(
+        input,
+        draws.one([0, 0, 1], [0, 0, -0.5], [0.25, 0.5, 0.125], [0.1, 1, 0, 0.3], [0.2, -0.4, 0.3, 0, 0.5], [1, 1, 1e-9], [0, 0, 0, 0, 2]),
+      );
     case "scale":
       return scale(draws, input);
   }
 }
 
+/** Up to 7 channels, kernels up to 3, and everything that ONNX allows around them. */
 export function randomConvolution(draws: Draws, input: Shape): Convolution {
   const groups = input.channels % 2 === 0 ? draws.one(1, 2, input.channels) : draws.one(1, input.channels);
   const kernel = [draws.whole(1, Math.min(3, input.height)), draws.whole(1, Math.min(3, input.width))] as const;
   const dilations = [draws.one(1, 1, 2), draws.one(1, 1, 2)] as const;
   const pads = [draws.whole(0, 2), draws.whole(0, 2), draws.whole(0, 2), draws.whole(0, 2)] as const;
-  return convolution(draws, input, groups * draws.whole(1, Math.ceil(7 / groups)), { kernel, groups, dilations, pads, strides: [draws.whole(1, 2), draws.whole(1, 2)] });
+  return convolution(draws, input, groups * draws.whole(1, Math.ceil(7 / groups)), {
+    kernel,
+    groups,
+    dilations,
+    pads,
+    strides: [draws.whole(1, 2), draws.whole(1, 2)],
+  });
 }
 
 type Geometry = Partial<Pick<Convolution, "kernel" | "strides" | "dilations" | "pads" | "groups">>;
 
+/** A convolution with random weights, a tenth of them zero. */
 export function convolution(draws: Draws, input: Shape, channels: number, geometry: Geometry): Convolution {
   const { kernel = [3, 3], strides = [1, 1], dilations = [1, 1], groups = 1 } = geometry;
   const span = [(kernel[0] - 1) * dilations[0] + 1, (kernel[1] - 1) * dilations[1] + 1] as const;
@@ -99,7 +113,11 @@ export function convolution(draws: Draws, input: Shape, channels: number, geomet
     value: "convolved",
     title: "Conv",
     input,
-    output: { channels, height: slides(input.height, span[0], strides[0], pads[0] + pads[2]), width: slides(input.width, span[1], strides[1], pads[1] + pads[3]) },
+    output: {
+      channels,
+      height: slides(input.height, span[0], strides[0], pads[0] + pads[2]),
+      width: slides(input.width, span[1], strides[1], pads[1] + pads[3]),
+    },
     weight: draws.numbers(size, reach).map((weight) => (draws.uniform() < 0.1 ? 0 : weight)),
     bias: draws.numbers(channels, 0.5),
     kernel,
@@ -110,19 +128,42 @@ export function convolution(draws: Draws, input: Shape, channels: number, geomet
   };
 }
 
+/** A pool of up to 3 x 3, or of the whole picture. */
 export function randomPool(draws: Draws, input: Shape): AveragePool {
   const whole = draws.uniform() < 0.3;
-  const kernel = whole ? ([input.height, input.width] as const) : ([draws.whole(1, Math.min(3, input.height)), draws.whole(1, Math.min(3, input.width))] as const);
-  const pads = whole ? ([0, 0, 0, 0] as const) : ([draws.whole(0, kernel[0] - 1), draws.whole(0, kernel[1] - 1), 0, draws.whole(0, kernel[1] - 1)] as const);
+  const kernel = whole
+    ? ([input.height, input.width] as const)
+    : ([draws.whole(1, Math.min(3, input.height)), draws.whole(1, Math.min(3, input.width))] as const);
+  const pads = whole
+    ? ([0, 0, 0, 0] as const)
+    : ([draws.whole(0, kernel[0] - 1), draws.whole(0, kernel[1] - 1), 0, draws.whole(0, kernel[1] - 1)] as const);
   return averagePool(input, kernel, [draws.whole(1, 2), draws.whole(1, 2)], pads, draws.one(true, false));
 }
 
-export function averagePool(input: Shape, kernel: AveragePool["kernel"], strides: AveragePool["strides"], pads: AveragePool["pads"], countIncludePad = true): AveragePool {
+/** A pool with the output size that the operator gives. */
+export function averagePool(
+  input: Shape,
+  kernel: AveragePool["kernel"],
+  strides: AveragePool["strides"],
+  pads: AveragePool["pads"],
+  countIncludePad = true,
+): AveragePool {
   const height = slides(input.height, kernel[0], strides[0], pads[0] + pads[2]);
   const width = slides(input.width, kernel[1], strides[1], pads[1] + pads[3]);
-  return { kind: "average-pool", value: "pooled", title: "AveragePool", input, output: { channels: input.channels, height, width }, kernel, strides, pads, countIncludePad };
+  return {
+    kind: "average-pool",
+    value: "pooled",
+    title: "AveragePool",
+    input,
+    output: { channels: input.channels, height, width },
+    kernel,
+    strides,
+    pads,
+    countIncludePad,
+  };
 }
 
+/** A dense layer with random weights. */
 export function dense(draws: Draws, input: Shape, outputs: number): Dense {
   const inputs = sizeOf(input);
   return {
@@ -136,12 +177,22 @@ export function dense(draws: Draws, input: Shape, outputs: number): Dense {
   };
 }
 
+/** A polynomial of each value. */
 export function polynomial(input: Shape, coefficients: readonly number[]): Polynomial {
   return { kind: "polynomial", value: "curved", title: "Polynomial", input, output: input, coefficients };
 }
 
+/** A random factor and summand for each channel. */
 export function scale(draws: Draws, input: Shape): Scale {
-  return { kind: "scale", value: "scaled", title: "BatchNormalization", input, output: input, factor: draws.numbers(input.channels, 1), summand: draws.numbers(input.channels, 0.5) };
+  return {
+    kind: "scale",
+    value: "scaled",
+    title: "BatchNormalization",
+    input,
+    output: input,
+    factor: draws.numbers(input.channels, 1),
+    summand: draws.numbers(input.channels, 0.5),
+  };
 }
 
 function slides(size: number, window: number, stride: number, pads: number): number {

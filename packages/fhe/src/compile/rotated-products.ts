@@ -16,6 +16,7 @@ export interface BabyStep {
   readonly after: number | null;
 }
 
+/** A linear layer, told by its rotations and weights. */
 export interface RotatedProducts {
   /** Registers of the layer's inputs. */
   readonly inputs: readonly number[];

@@ -9,6 +9,7 @@ import type { Parameters } from "../parameters.ts";
 import { compile, type CompileOptions } from "./compile.ts";
 import { simulate } from "./simulate.ts";
 
+/** How a head is run without ciphertext. */
 export interface RunHeadOptions extends CompileOptions {
   /** "disable": real arithmetic. "simulate": the program on plain numbers, with the rounding and the errors of ciphertext. */
   readonly mode: "disable" | "simulate";
@@ -22,7 +23,11 @@ export interface RunHeadOptions extends CompileOptions {
  *
  * @throws UnseenError CUT_UNAVAILABLE in a simulation where the head does not fit the parameters
  */
-export function runHead(head: Head, picture: Float64Array, { mode, parameters, uniform = Math.random, ...options }: RunHeadOptions): Float64Array {
+export function runHead(
+  head: Head,
+  picture: Float64Array,
+  { mode, parameters, uniform = Math.random, ...options }: RunHeadOptions,
+): Float64Array {
   if (mode === "disable") return runClear(head, picture);
   const program = compile(head, parameters, options);
   return program.unpack(simulate(program, program.pack(picture), { noise: 1, uniform }));

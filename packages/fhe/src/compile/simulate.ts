@@ -10,6 +10,7 @@ import type { LevelAndScale } from "../seal/forms.ts";
 import { nominalChain } from "./nominal-chain.ts";
 import { modulo } from "./program-writer.ts";
 
+/** Which errors a simulation makes. */
 export interface SimulateOptions {
   /** Share of the error that CKKS makes: 1 as SEAL does, 0 = exact. */
   readonly noise?: number;
@@ -48,7 +49,8 @@ export function simulate(program: Program, inputs: readonly Float64Array[], { no
     registers.set(register, values);
   };
   if (inputs.length !== program.inputs) throw new Error(`expected ${program.inputs} inputs, got ${inputs.length}`);
-  for (const [register, values] of inputs.entries()) write(register, error(values, 3.2 / Math.sqrt(2 * program.parameters.degree), placeOf(register)));
+  for (const [register, values] of inputs.entries())
+    write(register, error(values, 3.2 / Math.sqrt(2 * program.parameters.degree), placeOf(register)));
   for (const operation of program.operations) {
     if (operation.operation === "free") {
       read(operation.from);
@@ -61,7 +63,11 @@ export function simulate(program: Program, inputs: readonly Float64Array[], { no
   return program.outputs.map(read);
 }
 
-function apply(operation: Exclude<Operation, { operation: "free" }>, slots: number, read: (register: number) => Float64Array): Float64Array {
+function apply(
+  operation: Exclude<Operation, { operation: "free" }>,
+  slots: number,
+  read: (register: number) => Float64Array,
+): Float64Array {
   switch (operation.operation) {
     case "rotate": {
       const from = read(operation.from);
@@ -94,7 +100,8 @@ function apply(operation: Exclude<Operation, { operation: "free" }>, slots: numb
 }
 
 function checkKeys(operation: Operation, program: Program): void {
-  if (operation.operation === "rotate" && !program.rotations.includes(operation.by)) throw new Error(`there is no key for rotations by ${operation.by}`);
+  if (operation.operation === "rotate" && !program.rotations.includes(operation.by))
+    throw new Error(`there is no key for rotations by ${operation.by}`);
   if (operation.operation === "multiply" && !program.relinearises) throw new Error("there is no key for products of ciphertexts");
 }
 

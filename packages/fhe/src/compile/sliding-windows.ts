@@ -2,10 +2,9 @@
  * Convolutions and pools behind the first layer: rotations bring every position of the kernel to where the result lies.
  * @module
  */
-import type { Layer } from "../layer.ts";
 import { writeBias } from "./columns.ts";
-import { gainBefore, type Features } from "./features.ts";
-import { everyFeature, slidLayout, visitSlots, type Layout } from "./layout.ts";
+import type { Features } from "./features.ts";
+import { slidLayout, visitSlots, type Layout } from "./layout.ts";
 import { modulo, type ProgramWriter } from "./program-writer.ts";
 import { writeRotatedProducts, type BabyStep } from "./rotated-products.ts";
 import { columnOf, isInside, rowOf, tapsOf, type Windows } from "./windows.ts";
@@ -15,15 +14,15 @@ import { columnOf, isInside, rowOf, tapsOf, type Windows } from "./windows.ts";
  * Its keys are four at most: to the first position, by a column, by a row, by a channel. Weights are zero where the kernel
  * lies outside the picture, so what a rotation brings there from elsewhere does not count.
  */
-export function writeWindows(writer: ProgramWriter, windows: Windows, features: Features, next: Layer | undefined): Features {
-  const gain = gainBefore(next);
+export function writeWindows(writer: ProgramWriter, windows: Windows, features: Features, gain: number): Features {
   const { layout: from, registers } = features;
   const layout = slidLayout(from, windows.output, windows.strides);
   const { first, count } = channelSteps(windows, from);
   const taps = tapsOf(windows);
   const columns = windows.kernel[1];
   const babies = taps.map(({ row, column }, index): BabyStep => {
-    const offset = (row * windows.dilations[0] - windows.pads[0]) * from.rowStep + (column * windows.dilations[1] - windows.pads[1]) * from.columnStep;
+    const offset =
+      (row * windows.dilations[0] - windows.pads[0]) * from.rowStep + (column * windows.dilations[1] - windows.pads[1]) * from.columnStep;
     const after = column > 0 ? index - 1 : row > 0 ? index - columns : null;
     return { offset: offset + first * from.block, after };
   });
@@ -49,18 +48,18 @@ export function writeWindows(writer: ProgramWriter, windows: Windows, features: 
   return { registers: writeBias(writer, sums, layout, windows.bias, gain), layout, factor: 1 / gain };
 }
 
-/** Writes a pool without zeros at the edge, in one ciphertext per channel or fewer: sums along rows, then along columns. */
-export function writeSums(writer: ProgramWriter, windows: Windows, features: Features, next: Layer | undefined): Features {
-  const gain = gainBefore(next);
-  const layout = slidLayout(features.layout, windows.output, windows.strides);
+/**
+ * Writes a pool that stays inside the picture: sums along rows, then along columns. It needs no product, because the division
+ * is left to what follows; in the gaps between the results it leaves sums of other features.
+ */
+export function writeSums(writer: ProgramWriter, windows: Windows, features: Features): Features {
   const [rows, columns] = windows.kernel;
   const { rowStep, columnStep } = features.layout;
-  const sums = features.registers.map((register, ciphertext) => {
-    const sum = writeRunningSum(writer, writeRunningSum(writer, register, columnStep, columns), rowStep, rows);
-    const fill = everyFeature(layout, ciphertext, (features.factor * gain) / (rows * columns));
-    return writer.rescale(writer.dot([{ from: () => sum, fill }]) ?? writer.nothing(sum));
-  });
-  return { registers: sums, layout, factor: 1 / gain };
+  const registers = features.registers.map((register) =>
+    writeRunningSum(writer, writeRunningSum(writer, register, columnStep, columns), rowStep, rows),
+  );
+  const layout = slidLayout(features.layout, windows.output, windows.strides);
+  return { registers, layout, factor: features.factor / (rows * columns) };
 }
 
 /** Sum of `count` registers, each rotated by `step` from the one before. */

@@ -4,6 +4,7 @@
  */
 import type { AveragePool, Convolution, Shape } from "../layer.ts";
 
+/** What a convolution or an average pool does at each output position. */
 export interface Windows {
   readonly input: Shape;
   readonly output: Shape;
@@ -31,6 +32,7 @@ export interface Tap {
   readonly column: number;
 }
 
+/** The windows of a layer. */
 export function windowsOf(layer: Convolution | AveragePool): Windows {
   return layer.kind === "convolution" ? convolutionWindows(layer) : poolWindows(layer);
 }
@@ -54,6 +56,13 @@ export function columnOf({ strides, dilations, pads }: Windows, x: number, { col
 export function isInside(windows: Windows, y: number, x: number, tap: Tap): boolean {
   const [row, column] = [rowOf(windows, y, tap), columnOf(windows, x, tap)];
   return row >= 0 && row < windows.input.height && column >= 0 && column < windows.input.width;
+}
+
+/** Whether no window reaches over the edge. */
+export function staysInside(windows: Windows): boolean {
+  const { kernel, output } = windows;
+  const last = { row: kernel[0] - 1, column: kernel[1] - 1 };
+  return isInside(windows, 0, 0, { row: 0, column: 0 }) && isInside(windows, output.height - 1, output.width - 1, last);
 }
 
 function convolutionWindows(layer: Convolution): Windows {

@@ -95,8 +95,8 @@ export class Engine {
   }
 
   /**
-   * @throws UnseenError CIPHERTEXT_INVALID or CUT_UNAVAILABLE before SEAL has seen anything of the task; every other error is
-   *   SEAL's, after which the instance must not be used any more
+   * @throws UnseenError CIPHERTEXT_INVALID, CUT_UNAVAILABLE or REQUEST_INVALID without harm; every other error is SEAL's, after
+   *   which the instance must not be used any more
    */
   async evaluate(task: EngineTask): Promise<EvaluationResult> {
     const { context, forms } = await this.#context(task.parameters);
@@ -122,7 +122,10 @@ export class Engine {
       return bytes;
     });
     const done = performance.now();
-    return { outputs: saved, seconds: { validate: (validated - started) / 1000, load: (ready - validated) / 1000, evaluate: (done - ready) / 1000 } };
+    return {
+      outputs: saved,
+      seconds: { validate: (validated - started) / 1000, load: (ready - validated) / 1000, evaluate: (done - ready) / 1000 },
+    };
   }
 
   async calibrate(parameters: Parameters): Promise<Calibration> {
@@ -142,7 +145,7 @@ export class Engine {
 
   #closeContext(id: string): void {
     this.#forgetKeys();
-    for (const key of [...this.#programs.keys()]) if (key.startsWith(`${id} `)) this.#forgetProgram(key);
+    for (const key of this.#programs.keys()) if (key.startsWith(`${id} `)) this.#forgetProgram(key);
     this.#contexts.get(id)?.context.close();
     this.#contexts.delete(id);
   }
@@ -166,7 +169,7 @@ export class Engine {
   #checkMemory(program: Program, context: SealContext): void {
     const { degree } = context.parameters;
     const keys = program.rotations.length + (program.relinearises ? 1 : 0);
-    const keyBytes = keys * 2 * context.top * (context.top + 2) * degree * 8;
+    const keyBytes = keys * 2 * (context.top + 1) * (context.top + 2) * degree * 8;
     const registerBytes = peakBytes(program, context);
     if (keyBytes <= this.#limits.keyBytes && registerBytes <= this.#limits.registerBytes) return;
     throw new UnseenError(
@@ -182,7 +185,7 @@ export class Engine {
   }
 
   #forgetKeys(): void {
-    for (const id of [...this.#keys.keys()]) this.#forget(id);
+    for (const id of this.#keys.keys()) this.#forget(id);
   }
 
   #forget(id: string): void {
@@ -196,7 +199,9 @@ export class Engine {
     const held = this.#keys.get(keysId);
     if (!held) return null;
     if (held.purpose === purposeOf(program, parameters)) return touch(this.#keys, keysId, held);
-    throw new UnseenError("CIPHERTEXT_INVALID", "the session's keys were made for another program.", { hint: "Make a session for this program." });
+    throw new UnseenError("CIPHERTEXT_INVALID", "the session's keys were made for another program.", {
+      hint: "Make a session for this program.",
+    });
   }
 
   #loadKeys({ keysId, keys, parameters }: EngineTask, program: Program, context: SealContext): LoadedKeys {
@@ -238,9 +243,13 @@ function checkKeys(keys: EvaluationKeys | null, program: Program, forms: Forms):
   const needed = { relinearisation: program.relinearises, rotation: program.rotations.length > 0 };
   for (const kind of ["relinearisation", "rotation"] as const)
     if (Boolean(keys?.[kind]) !== needed[kind])
-      throw new UnseenError("CIPHERTEXT_INVALID", `the program needs ${needed[kind] ? "a" : "no"} ${kind} key; the session has ${needed[kind] ? "none" : "one"}.`, {
-        hint: "Make a session for this program.",
-      });
+      throw new UnseenError(
+        "CIPHERTEXT_INVALID",
+        `the program needs ${needed[kind] ? "a" : "no"} ${kind} key; the session has ${needed[kind] ? "none" : "one"}.`,
+        {
+          hint: "Make a session for this program.",
+        },
+      );
   if (keys?.relinearisation) checkForm(forms.relinearisation(), keys.relinearisation);
   if (keys?.rotation) checkForm(forms.rotation(program.rotations), keys.rotation);
 }

@@ -2,18 +2,19 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { UnseenError } from "@unseen/core/errors.ts";
 import { Session } from "../client/session.ts";
-import { exact, shallow } from "../parameters.ts";
 import type { Program } from "../program.ts";
 import { Engine, type EngineTask } from "./engine.ts";
 import { mutations } from "./mutate.fixture.ts";
-import { emptyHead, keyedProgram, numbers, productProgram, simulate } from "./programs.fixture.ts";
+import { emptyHead, keyedProgram, numbers, productProgram, simulate, small, smallExact } from "./programs.fixture.ts";
 
 /** An engine, a session with a valid task, and a check that both still work. */
 async function set(program: Program): Promise<{ engine: Engine; task: EngineTask; works: () => Promise<void>; close: () => void }> {
   const session = await Session.create(program.parameters, program);
   const engine = new Engine(() => program);
   const scale = program.parameters.scheme === "bfv" ? 100 : 1;
-  const inputs = Array.from({ length: program.inputs }, (_, index) => numbers(program.slots, index).map((value) => (scale === 1 ? value : Math.round(value * scale))));
+  const inputs = Array.from({ length: program.inputs }, (_, index) =>
+    numbers(program.slots, index).map((value) => (scale === 1 ? value : Math.round(value * scale))),
+  );
   const task: EngineTask = {
     head: emptyHead,
     headId: "head",
@@ -29,7 +30,8 @@ async function set(program: Program): Promise<{ engine: Engine; task: EngineTask
     const { outputs } = await engine.evaluate(task);
     const at = session.resultsOf(program)[0] ?? { level: 0, scale: 0 };
     const found = session.decrypt(outputs[0] ?? new Uint8Array(), at);
-    for (const [slot, value] of (expected[0] ?? new Float64Array()).entries()) assert.ok(Math.abs(value - (found[slot] ?? Number.NaN)) < 1e-4);
+    for (const [slot, value] of (expected[0] ?? new Float64Array()).entries())
+      assert.ok(Math.abs(value - (found[slot] ?? Number.NaN)) < 1e-2);
   };
   return { engine, task, works, close: () => session.close() };
 }
@@ -48,11 +50,16 @@ async function attack(engine: Engine, tasks: Iterable<EngineTask>): Promise<{ re
   return counts;
 }
 
-for (const program of [productProgram(shallow), productProgram(exact)])
+for (const program of [productProgram(small), productProgram(smallExact)])
   test(`changed ciphertexts are refused or run, and harm no one: ${program.parameters.scheme}`, async () => {
     const { engine, task, works, close } = await set(program);
     const [first = new Uint8Array(), ...others] = task.inputs;
-    const hostile = mutations(first, 220, 1).map((changed) => ({ ...task, tenant: "hostile", keysId: "hostile", inputs: [changed, ...others] }));
+    const hostile = mutations(first, 220, 1).map((changed) => ({
+      ...task,
+      tenant: "hostile",
+      keysId: "hostile",
+      inputs: [changed, ...others],
+    }));
     const counts = await attack(engine, hostile);
     assert.ok(counts.refused > 120 && counts.run > 5, `${counts.refused} refused, ${counts.run} run`);
     await works();
@@ -67,7 +74,10 @@ test("changed keys are refused or run, and harm no one", async () => {
     ...mutations(relinearisation, 88, 2).map((changed) => ({ relinearisation: changed, rotation })),
     ...mutations(rotation, 88, 3).map((changed) => ({ relinearisation, rotation: changed })),
   ];
-  const counts = await attack(engine, changedKeys.map((changed, index) => ({ ...task, tenant: "hostile", keysId: `hostile ${index}`, keys: changed })));
+  const counts = await attack(
+    engine,
+    changedKeys.map((changed, index) => ({ ...task, tenant: "hostile", keysId: `hostile ${index}`, keys: changed })),
+  );
   assert.ok(counts.refused > 100 && counts.run > 5, `${counts.refused} refused, ${counts.run} run`);
   await works();
   close();
@@ -76,8 +86,8 @@ test("changed keys are refused or run, and harm no one", async () => {
 test("keys for other steps, of the other kind or none are refused", async () => {
   const program = keyedProgram();
   const { engine, task, works, close } = await set(program);
-  const other = await Session.create(shallow, { rotations: [2], relinearises: true });
-  const more = await Session.create(shallow, { rotations: [1, 2], relinearises: true });
+  const other = await Session.create(small, { rotations: [2], relinearises: true });
+  const more = await Session.create(small, { rotations: [1, 2], relinearises: true });
   const { relinearisation = null, rotation = null } = task.keys ?? {};
   const wrong = [
     other.keys(),
@@ -87,7 +97,10 @@ test("keys for other steps, of the other kind or none are refused", async () => 
     { relinearisation: null, rotation },
     { relinearisation: null, rotation: null },
   ];
-  const counts = await attack(engine, wrong.map((keys, index) => ({ ...task, keysId: `wrong ${index}`, keys })));
+  const counts = await attack(
+    engine,
+    wrong.map((keys, index) => ({ ...task, keysId: `wrong ${index}`, keys })),
+  );
   assert.deepEqual(counts, { refused: wrong.length, run: 0 });
   await works();
   for (const each of [other, more]) each.close();
@@ -95,11 +108,17 @@ test("keys for other steps, of the other kind or none are refused", async () => 
 });
 
 test("a wrong number of ciphertexts is refused, and one of other parameters", async () => {
-  const { engine, task, works, close } = await set(productProgram(shallow));
-  const other = await Session.create(exact, { rotations: [], relinearises: false });
+  const { engine, task, works, close } = await set(productProgram(small));
+  const other = await Session.create(smallExact, { rotations: [], relinearises: false });
   const stranger = other.encrypt(Float64Array.of(1));
   const inputs = [[], [...task.inputs, ...task.inputs], [stranger]];
-  assert.deepEqual(await attack(engine, inputs.map((each) => ({ ...task, inputs: each }))), { refused: 3, run: 0 });
+  assert.deepEqual(
+    await attack(
+      engine,
+      inputs.map((each) => ({ ...task, inputs: each })),
+    ),
+    { refused: 3, run: 0 },
+  );
   await works();
   other.close();
   close();

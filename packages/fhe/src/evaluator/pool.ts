@@ -137,16 +137,17 @@ class Pool implements Evaluator {
         const error = new UnseenError("EVALUATION_TIMEOUT", `the evaluation passed its budget of ${job.budget} ms and was stopped.`, {
           hint: "Choose an earlier cut or a larger budget.",
         });
-        this.#log("an evaluation passed its budget; its worker is ended");
         void this.#end(place, error);
       },
       Math.min(job.budget, LONGEST_TIMER),
     );
-    const { order } = job;
-    if (order.kind === "calibrate") place.worker?.postMessage(order satisfies Order);
-    else {
-      const { task, moved } = pack(order.task, place.held);
-      place.worker?.postMessage({ kind: "evaluate", task } satisfies Order, moved);
+    try {
+      post(place, job.order);
+    } catch (error) {
+      // no memory for a copy, or a head that is no plain data
+      clearTimeout(place.timer);
+      place.job = null;
+      job.reject(failed(`the task could not be given to a worker: ${error instanceof Error ? error.message : String(error)}`));
     }
   }
 
@@ -177,7 +178,6 @@ class Pool implements Evaluator {
 
   #hear(place: Place, answer: Answer): void {
     if (answer.kind === "broken") {
-      this.#log("an evaluation failed inside SEAL; its worker is ended");
       void this.#end(place, failed(`the evaluation failed inside SEAL: ${answer.message.slice(0, 200)}`));
       return;
     }
@@ -200,12 +200,20 @@ class Pool implements Evaluator {
     place.worker = null;
     place.job = null;
     place.held = nothing;
+    if (!this.#closed) this.#log(`a worker is ended: ${error.message}`);
     job?.reject(error);
-    // one that cannot even start would be started for ever: then those who wait are told
-    if (!ready && !this.#closed) for (const waiting of this.#queue.splice(0)) waiting.reject(error);
+    // where none can even start, they would be started for ever: then those who wait are told
+    if (!this.#closed && !ready && !this.#places.some((other) => other.worker && other.ready))
+      for (const waiting of this.#queue.splice(0)) waiting.reject(error);
     await worker?.terminate();
     if (!this.#closed && ready && !place.worker) this.#start(place);
   }
+}
+
+function post({ worker, held }: Place, order: Job["order"]): void {
+  if (order.kind === "calibrate") return worker?.postMessage(order satisfies Order);
+  const { task, moved } = pack(order.task, held);
+  worker?.postMessage({ kind: "evaluate", task } satisfies Order, moved);
 }
 
 /** What a worker does not hold yet of a task, in buffers of its own that can be moved there. */

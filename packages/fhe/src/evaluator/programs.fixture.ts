@@ -3,8 +3,12 @@
  * @module
  */
 import type { Head } from "../layer.ts";
-import { exact, shallow, slotsOf, type Parameters } from "../parameters.ts";
+import { exact, shallow, slotsOf, type BfvParameters, type CkksParameters, type Parameters } from "../parameters.ts";
 import type { Constant, Operation, Program } from "../program.ts";
+
+/** Quick ones for tests with many runs: a level, and whole numbers up to 2^19. */
+export const small: CkksParameters = { scheme: "ckks", degree: 4096, primeBits: [40, 28, 40], scaleBits: 28 };
+export const smallExact: BfvParameters = { scheme: "bfv", degree: 4096, plainBits: 20 };
 
 const shape = { channels: 1, height: 1, width: 1 };
 
@@ -39,7 +43,14 @@ export function realProgram(parameters: Parameters = shallow): Program {
     parameters,
     2,
     [
-      { operation: "dot", to: 2, terms: [{ from: 0, constant: constant(0, 0.5, -0.25, 0.125) }, { from: 1, constant: constant(1, 0.75, 0, 1, -1) }] },
+      {
+        operation: "dot",
+        to: 2,
+        terms: [
+          { from: 0, constant: constant(0, 0.5, -0.25, 0.125) },
+          { from: 1, constant: constant(1, 0.75, 0, 1, -1) },
+        ],
+      },
       { operation: "rescale", to: 3, from: 2 },
       { operation: "free", from: 2 },
       { operation: "shift", to: 4, from: 3, constant: constant(2, 0.5, -0.5) },
@@ -48,7 +59,14 @@ export function realProgram(parameters: Parameters = shallow): Program {
       { operation: "rotate", to: 7, from: 6, by: 5 },
       { operation: "rotate", to: 8, from: 6, by: -3 },
       { operation: "add", to: 9, from: [6, 7, 8] },
-      { operation: "dot", to: 10, terms: [{ from: 9, constant: constant(3, 0.25, 0.5, -1) }, { from: 0, constant: constant(4, -0.5, 0.25) }] },
+      {
+        operation: "dot",
+        to: 10,
+        terms: [
+          { from: 9, constant: constant(3, 0.25, 0.5, -1) },
+          { from: 0, constant: constant(4, -0.5, 0.25) },
+        ],
+      },
       { operation: "shift", to: 11, from: 10, constant: constant(5, 0.125) },
       { operation: "rescale", to: 12, from: 11 },
       { operation: "free", from: 10 },
@@ -65,7 +83,14 @@ export function wholeProgram(parameters: Parameters = exact): Program {
     parameters,
     2,
     [
-      { operation: "dot", to: 2, terms: [{ from: 0, constant: constant(0, 3, -2, 0) }, { from: 1, constant: constant(1, 1, -128, 127, 5) }] },
+      {
+        operation: "dot",
+        to: 2,
+        terms: [
+          { from: 0, constant: constant(0, 3, -2, 0) },
+          { from: 1, constant: constant(1, 1, -128, 127, 5) },
+        ],
+      },
       { operation: "shift", to: 3, from: 2, constant: constant(2, -9, 100_000) },
       { operation: "add", to: 4, from: [2, 0] },
       { operation: "multiply", to: 5, left: 0, right: 0 },
@@ -86,7 +111,7 @@ export function productProgram(parameters: Parameters): Program {
 /** One input; needs both kinds of keys, the rotation by one step. */
 export function keyedProgram(): Program {
   return program(
-    shallow,
+    small,
     1,
     [
       { operation: "multiply", to: 1, left: 0, right: 0 },
@@ -95,15 +120,6 @@ export function keyedProgram(): Program {
     ],
     [3],
   );
-}
-
-/** So many rotations in a row: work for a deadline to stop. */
-export function longProgram(rotations: number): Program {
-  const operations = Array.from({ length: rotations }, (_, index): Operation[] => [
-    { operation: "rotate", to: index + 1, from: index, by: 1 },
-    { operation: "free", from: index },
-  ]);
-  return program(shallow, 1, operations.flat(), [rotations]);
 }
 
 /** What the operations do to plain numbers per slot. */

@@ -217,7 +217,12 @@ class Registers {
   }
 
   /** Calls `use` with a constant as a plaintext: at the top first, since SEAL encodes there, then at its level. */
-  #encoded<Result>({ values, id }: Constant, { level, scale }: LevelAndScale, factor: boolean, use: (plaintext: Plaintext) => Result): Result {
+  #encoded<Result>(
+    { values, id }: Constant,
+    { level, scale }: LevelAndScale,
+    factor: boolean,
+    use: (plaintext: Plaintext) => Result,
+  ): Result {
     const context = this.#context;
     const { evaluator, parameters } = context;
     const residues = this.#integers && !factor ? 1 : level + 1;
@@ -243,7 +248,10 @@ class Registers {
 
   #key(kind: keyof LoadedKeys): SwitchingKeys {
     const key = this.#run.keys[kind];
-    if (!key) throw new UnseenError("CIPHERTEXT_INVALID", `the program needs the ${kind} key, which is missing.`, { hint: "Send all keys of the session." });
+    if (!key)
+      throw new UnseenError("CIPHERTEXT_INVALID", `the program needs the ${kind} key, which is missing.`, {
+        hint: "Send all keys of the session.",
+      });
     return key;
   }
 

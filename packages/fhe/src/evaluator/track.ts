@@ -68,7 +68,12 @@ function resultLevel({ degree, plainBits }: { degree: number; plainBits: number 
   return level < 0 ? from : Math.min(level, from);
 }
 
-function follow(operation: Exclude<Operation, { operation: "free" }>, read: (register: number) => LevelAndScale, chain: Chain, integers: boolean): LevelAndScale {
+function follow(
+  operation: Exclude<Operation, { operation: "free" }>,
+  read: (register: number) => LevelAndScale,
+  chain: Chain,
+  integers: boolean,
+): LevelAndScale {
   switch (operation.operation) {
     case "rotate":
       if (integers) throw refuse("whole-number programs do not rotate");
@@ -110,5 +115,7 @@ function primeOf({ primes }: Chain, level: number): number {
 }
 
 function refuse(problem: string): UnseenError {
-  return new UnseenError("CUT_UNAVAILABLE", `the program cannot be run: ${problem}.`, { hint: "Choose an earlier cut or larger parameters." });
+  return new UnseenError("CUT_UNAVAILABLE", `the program cannot be run: ${problem}.`, {
+    hint: "Choose an earlier cut or larger parameters.",
+  });
 }

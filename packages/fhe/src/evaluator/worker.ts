@@ -17,7 +17,9 @@ export interface WorkerSetup {
   readonly warm: readonly Parameters[];
 }
 
-export type Order = { readonly kind: "evaluate"; readonly task: EngineTask } | { readonly kind: "calibrate"; readonly parameters: Parameters };
+export type Order =
+  | { readonly kind: "evaluate"; readonly task: EngineTask }
+  | { readonly kind: "calibrate"; readonly parameters: Parameters };
 
 /** What a worker answers; the first answer, without an order, says that it is ready. */
 export type Answer =

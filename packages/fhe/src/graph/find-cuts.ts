@@ -5,11 +5,12 @@
 import { Case } from "@unseen/core/blueprint/trace/known-case.ts";
 import { evaluate } from "@unseen/core/blueprint/trace/known.ts";
 import { quote } from "@unseen/core/checkpoint/checks.ts";
-import { checkGraph, neededNames } from "@unseen/core/checkpoint/onnx-graph.ts";
-import type { OnnxGraph, OnnxModel, OnnxNode } from "@unseen/core/checkpoint/onnx.ts";
+import { neededNames } from "@unseen/core/checkpoint/onnx-graph.ts";
+import type { OnnxModel, OnnxNode } from "@unseen/core/checkpoint/onnx.ts";
 import type { Head } from "../layer.ts";
 import { Beyond, Budget, whyBeyond } from "./beyond.ts";
 import { Constants } from "./constants.ts";
+import { dependentNodes, Live } from "./dependence.ts";
 import { elementwise } from "./elementwise.ts";
 import { layout } from "./layout.ts";
 import { findPicture } from "./picture.ts";
@@ -94,46 +95,4 @@ function define(node: OnnxNode, values: ReadonlyMap<string, Tracked>, constants:
   const value = values.get(node.inputs[0] ?? "");
   const known = value && evaluate(node, [{ type: "float32", shape: dimensions(value), data: new Float64Array(0) }], opset);
   if (known?.[0]) constants.define(resultName(node), known[0]);
-}
-
-/** The nodes that the outputs need and that need the picture, in order. */
-function dependentNodes(graph: OnnxGraph, input: string): OnnxNode[] {
-  const order = checkGraph(graph);
-  const needed = new Set(graph.outputs.map(({ name }) => name));
-  const used = order.toReversed().filter((node) => {
-    if (!node.outputs.some((name) => needed.has(name))) return false;
-    for (const name of neededNames(node)) needed.add(name);
-    return true;
-  });
-  const dependent = new Set([input]);
-  return used.toReversed().filter((node) => {
-    if (![...neededNames(node)].some((name) => dependent.has(name))) return false;
-    for (const name of node.outputs) if (name !== "") dependent.add(name);
-    return true;
-  });
-}
-
-/** Values that depend on the picture and are still needed. */
-class Live {
-  readonly #uses = new Map<string, number>();
-  readonly #live = new Set<string>();
-
-  constructor(graph: OnnxGraph, nodes: readonly OnnxNode[], input: string) {
-    const use = (name: string): unknown => this.#uses.set(name, (this.#uses.get(name) ?? 0) + 1);
-    for (const node of nodes) neededNames(node).forEach(use);
-    for (const { name } of graph.outputs) use(name);
-    this.#live.add(input);
-  }
-
-  /** Goes on behind a node: the only value that is still needed, or null where there are several. */
-  after(node: OnnxNode): string | null {
-    for (const name of neededNames(node)) {
-      const left = this.#uses.get(name)! - 1;
-      this.#uses.set(name, left);
-      if (left === 0) this.#live.delete(name);
-    }
-    for (const name of node.outputs) if (name !== "" && (this.#uses.get(name) ?? 0) > 0) this.#live.add(name);
-    const [first, ...others] = this.#live;
-    return first === undefined || others.length > 0 ? null : first;
-  }
 }

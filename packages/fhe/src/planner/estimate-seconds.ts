@@ -17,7 +17,8 @@ export function estimateSeconds(program: Program, calibration: Calibration): num
   const places = track(program, nominalChain(program.parameters));
   const keys = program.rotations.length + (program.relinearises ? 1 : 0);
   return program.operations.reduce(
-    (sum, operation) => sum + secondsOf(operation, Math.min(...readsOf(operation).map((from) => places.get(from)?.level ?? 0)), calibration),
+    (sum, operation) =>
+      sum + secondsOf(operation, Math.min(...readsOf(operation).map((from) => places.get(from)?.level ?? 0)), calibration),
     program.inputs * calibration.load + keys * calibration.loadKey,
   );
 }

@@ -24,6 +24,7 @@ export interface ModelHeads {
   readonly end: string;
 }
 
+/** What a plan is made for. */
 export interface PlanOptions {
   /** What operations take on the evaluator's machine, by `parametersId`; without them a plan has no seconds. */
   readonly calibrations?: ReadonlyMap<string, Calibration>;
@@ -39,7 +40,9 @@ export interface PlanOptions {
 export function planCuts({ heads, end }: ModelHeads, options: PlanOptions = {}): Plan {
   const [first] = heads;
   if (!first)
-    throw new UnseenError("CUT_UNAVAILABLE", `the model cannot be cut: ${end}.`, { hint: "Use a model whose first layers are convolutions, dense layers, squares or average pools." });
+    throw new UnseenError("CUT_UNAVAILABLE", `the model cannot be cut: ${end}.`, {
+      hint: "Use a model whose first layers are convolutions, dense layers, squares or average pools.",
+    });
   const { channels, height, width } = first.shape;
   const cuts = heads.flatMap((head, index) => [planCut(index + 1, head, "ckks", options), ...planExact(index + 1, head, options)]);
   return { input: first.input, picture: [channels, height, width], cuts, end };
@@ -55,10 +58,15 @@ export function headOf({ heads }: ModelHeads, plan: Plan, cut: number, scheme: P
   const planned = plan.cuts.find((planned) => planned.cut === cut && planned.parameters.scheme === scheme);
   const head = heads[cut - 1];
   if (!planned || !head)
-    throw new UnseenError("CUT_UNAVAILABLE", `there is no cut ${cut}${scheme === "bfv" ? " with whole numbers" : ""}; the model has ${heads.length}: ${plan.end}.`, {
-      hint: "List the cuts of the model and choose one of them.",
-    });
-  if (planned.refused !== null) throw new UnseenError("CUT_UNAVAILABLE", `cut ${cut} ${planned.refused}.`, { hint: "Choose an earlier cut." });
+    throw new UnseenError(
+      "CUT_UNAVAILABLE",
+      `there is no cut ${cut}${scheme === "bfv" ? " with whole numbers" : ""}; the model has ${heads.length}: ${plan.end}.`,
+      {
+        hint: "List the cuts of the model and choose one of them.",
+      },
+    );
+  if (planned.refused !== null)
+    throw new UnseenError("CUT_UNAVAILABLE", `cut ${cut} ${planned.refused}.`, { hint: "Choose an earlier cut." });
   return { planned, head };
 }
 
@@ -69,7 +77,12 @@ function planExact(cut: number, head: Head, options: PlanOptions): PlannedCut[] 
   return planned.uploadBytes > 0 ? [planned] : [];
 }
 
-function planCut(cut: number, head: Head, scheme: Parameters["scheme"], { calibrations, budget = DEFAULT_BUDGET }: PlanOptions): PlannedCut {
+function planCut(
+  cut: number,
+  head: Head,
+  scheme: Parameters["scheme"],
+  { calibrations, budget = DEFAULT_BUDGET }: PlanOptions,
+): PlannedCut {
   const { channels, height, width } = head.output;
   const common = { cut, value: head.value, layers: head.layers.map(({ title }) => title), features: [channels, height, width] as const };
   let choice: Choice;

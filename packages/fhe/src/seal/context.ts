@@ -4,10 +4,25 @@
  */
 import { UnseenError } from "@unseen/core/errors.ts";
 import { parametersId, slotsOf, type Parameters } from "../parameters.ts";
-import { loadSeal, type BatchEncoder, type CkksEncoder, type Context, type ParmsId, type Plaintext, type Seal, type SealEvaluator } from "./library.ts";
+import {
+  loadSeal,
+  type BatchEncoder,
+  type CkksEncoder,
+  type Context,
+  type ParmsId,
+  type Plaintext,
+  type Seal,
+  type SealEvaluator,
+} from "./library.ts";
 
 /** Parameters beyond these are refused before SEAL sees them (CWE-770, CWE-1284): larger rings need keys of 100 MiB each. */
-export const parameterLimits = { degrees: [4096, 8192, 16_384], primes: 12, primeBits: [20, 60], scaleBits: [20, 55], plainBits: [16, 31] } as const;
+export const parameterLimits = {
+  degrees: [4096, 8192, 16_384],
+  primes: 12,
+  primeBits: [20, 60],
+  scaleBits: [20, 55],
+  plainBits: [16, 31],
+} as const;
 
 /** A context of SEAL with what belongs to it. Making one takes 0.3 to 3 seconds, so it is kept. */
 export class SealContext {
@@ -108,7 +123,10 @@ function makeContext(seal: Seal, parameters: Parameters): { handle: Context; pri
   const security = seal.SecurityLevel.tc128;
   const made = seal.EncryptionParameters(seal.SchemeType[scheme]);
   made.setPolyModulusDegree(degree);
-  const primes = scheme === "ckks" ? seal.CoeffModulus.Create(degree, Int32Array.from(parameters.primeBits)) : seal.CoeffModulus.BFVDefault(degree, security);
+  const primes =
+    scheme === "ckks"
+      ? seal.CoeffModulus.Create(degree, Int32Array.from(parameters.primeBits))
+      : seal.CoeffModulus.BFVDefault(degree, security);
   made.setCoeffModulus(primes);
   primes.delete();
   let plainModulus: number | null = null;
@@ -139,7 +157,8 @@ function levelsOfContext(context: Context, count: number): ParmsId[] {
 
 function checkParameters(parameters: Parameters): void {
   const { degrees, primes, primeBits, scaleBits, plainBits } = parameterLimits;
-  const within = (value: number, [low, high]: readonly [number, number]): boolean => Number.isInteger(value) && value >= low && value <= high;
+  const within = (value: number, [low, high]: readonly [number, number]): boolean =>
+    Number.isInteger(value) && value >= low && value <= high;
   if (!degrees.some((degree) => degree === parameters.degree)) throw refuse(parameters, `the degree is one of ${degrees.join(", ")}`);
   if (parameters.scheme === "bfv") {
     if (!within(parameters.plainBits, plainBits)) throw refuse(parameters, `the plaintext prime has ${plainBits.join(" to ")} bits`);

@@ -175,7 +175,8 @@ function checkPolynomial(name: string, part: Part & { kind: "polynomial" }, sect
       const lower = words[index] ?? 0;
       const upper = words[index + 1] ?? 0;
       any |= lower | upper;
-      if (upper > high || (upper === high && lower >= low)) throw refuse(`${name} has a coefficient that its prime does not allow, at byte ${offset + index * 4}`);
+      if (upper > high || (upper === high && lower >= low))
+        throw refuse(`${name} has a coefficient that its prime does not allow, at byte ${offset + index * 4}`);
     }
   }
   if (part.nonZero && any === 0) throw refuse(`${name} is transparent: its second polynomial is zero`);

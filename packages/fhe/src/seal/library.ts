@@ -116,7 +116,10 @@ export interface Seal {
   readonly ComprModeType: { readonly none: ComprMode };
   readonly SchemeType: { readonly ckks: Opaque<"scheme">; readonly bfv: Opaque<"scheme"> };
   readonly SecurityLevel: { readonly tc128: Opaque<"security"> };
-  readonly CoeffModulus: { Create(degree: number, bits: Int32Array): Freed; BFVDefault(degree: number, security: Opaque<"security">): Freed };
+  readonly CoeffModulus: {
+    Create(degree: number, bits: Int32Array): Freed;
+    BFVDefault(degree: number, security: Opaque<"security">): Freed;
+  };
   readonly PlainModulus: { Batching(degree: number, bits: number): Modulus };
   EncryptionParameters(scheme: Opaque<"scheme">): EncryptionParameters;
   Context(parameters: EncryptionParameters, expandModulusChain: boolean, security: Opaque<"security">): Context;

@@ -38,8 +38,9 @@ const questionSchema = z.object({ nonce: z.string().regex(/^[A-Za-z0-9+/]{43}=$/
 export async function startEnclave({ hub, source, evaluator, hands, budget, log }: EnclaveOptions): Promise<Enclave> {
   const key = await enclaveKey(source, "unseen/hub/v1/enclave");
   const publicKey = Buffer.from(key.publicKey).toString("base64");
-  const evidenceFor = (nonce: Uint8Array) => makeEvidence(source, { nonce, keys: { hpkePublicKey: key.publicKey, tlsKeyHash: null } });
-  const heads = new HeadStore(hub, key, evidenceFor);
+  const evidenceFor = (nonce: Uint8Array, hpkePublicKey: Uint8Array) =>
+    makeEvidence(source, { nonce, keys: { hpkePublicKey, tlsKeyHash: null } });
+  const heads = new HeadStore(hub, evidenceFor);
 
   const openKeys = async (job: Job, signal: AbortSignal): Promise<EvaluationKeys> => {
     if (job.keys === null) return { relinearisation: null, rotation: null };
@@ -80,7 +81,7 @@ export async function startEnclave({ hub, source, evaluator, hands, budget, log 
       throw new UnseenError("REQUEST_UNSUPPORTED", 'an enclave answers "evidence" with a nonce of 32 bytes in base64.', {
         hint: "Both sides must run the same version of Unseen.",
       });
-    return evidenceFor(Buffer.from(question.data.nonce, "base64"));
+    return evidenceFor(Buffer.from(question.data.nonce, "base64"), key.publicKey);
   };
 
   const worker = startWorker(

@@ -3,7 +3,7 @@
  * @module
  */
 import type { Evidence } from "@unseen/attest/evidence.ts";
-import { open, type SealingKey } from "@unseen/attest/hpke.ts";
+import { makeSealingKey, open } from "@unseen/attest/hpke.ts";
 import { decodeOnnx } from "@unseen/core/checkpoint/onnx.ts";
 import { UnseenError } from "@unseen/core/errors.ts";
 import { readHeads } from "@unseen/fhe/graph/read-heads.ts";
@@ -32,6 +32,9 @@ const releaseSchema = z.object({
 /** What a release holds: keys by the blob's name. */
 const keysSchema = z.record(z.string(), key);
 
+/** Evidence for a creator's nonce that binds a key. */
+export type EvidenceFor = (nonce: Uint8Array, hpkePublicKey: Uint8Array) => Promise<Evidence>;
+
 interface OpenedCut {
   readonly head: Head;
   readonly cut: PublishedCut;
@@ -39,14 +42,12 @@ interface OpenedCut {
 
 export class HeadStore {
   readonly #hub: HubClient;
-  readonly #key: SealingKey;
-  readonly #evidenceFor: (nonce: Uint8Array) => Promise<Evidence>;
+  readonly #evidenceFor: EvidenceFor;
   /** By version, cut and scheme; the oldest first. */
   readonly #opened = new Map<string, Promise<OpenedCut>>();
 
-  constructor(hub: HubClient, sealingKey: SealingKey, evidenceFor: (nonce: Uint8Array) => Promise<Evidence>) {
+  constructor(hub: HubClient, evidenceFor: EvidenceFor) {
     this.#hub = hub;
-    this.#key = sealingKey;
     this.#evidenceFor = evidenceFor;
   }
 
@@ -71,7 +72,9 @@ export class HeadStore {
       throw unavailable("the cut asks for parameters that are not offered here.");
     const creatorKey = Buffer.from(manifest.creatorKey, "base64");
     const { nonce } = await call(this.#hub, { kind: "creator", version: job.version }, "challenge", {}, challengeSchema, signal);
-    const evidence = await this.#evidenceFor(Buffer.from(nonce, "base64"));
+    // A key for this one message: the enclave's own is known to whatever runs under the same name on this platform, in any version.
+    const ephemeral = await makeSealingKey();
+    const evidence = await this.#evidenceFor(Buffer.from(nonce, "base64"), ephemeral.publicKey);
     const { sealed } = await call(
       this.#hub,
       { kind: "creator", version: job.version },
@@ -80,7 +83,7 @@ export class HeadStore {
       releaseSchema,
       signal,
     );
-    const message = await open(Buffer.from(sealed, "base64"), this.#key, { purpose: purposes.headKey, context: job.version }, creatorKey);
+    const message = await open(Buffer.from(sealed, "base64"), ephemeral, { purpose: purposes.headKey, context: job.version }, creatorKey);
     const headKey = keysSchema.parse(JSON.parse(new TextDecoder().decode(message)))[cut.head];
     if (!headKey) throw unavailable("the creator did not give the key of the cut.");
     const encrypted = await downloadBlob(this.#hub, cut.head, { maximum: MAXIMUM_HEAD_BYTES, signal });

@@ -32,6 +32,7 @@ export function isSameKey(left: string, right: string): boolean {
   return timingSafeEqual(createHash("sha256").update(left).digest(), createHash("sha256").update(right).digest());
 }
 
+/** The accounts of one hub. */
 export class Accounts {
   readonly #database: Database;
 

@@ -14,7 +14,7 @@ import { addPages } from "./pages.ts";
 import { Refusal, refusalOf } from "./refusal.ts";
 import type { Environment, HubContext } from "./request.ts";
 import { sqlState } from "./database.ts";
-import { TokenBuckets } from "./token-bucket.ts";
+import { networkOf, TokenBuckets } from "./token-bucket.ts";
 
 /** The server's routes. `log` gets a line for each request, without names, keys or content. */
 export function createApplication(hub: Hub, log: (line: string) => void): Hono<Environment> {
@@ -66,9 +66,11 @@ function admit(hub: Hub): (context: HubContext, next: () => Promise<void>) => Pr
     const account = key === null || isAdministrator ? null : await hub.accounts.find(key);
     if (account) accounts.take(account.name);
     else if (!isAdministrator) {
-      addresses.take(context.env?.incoming?.socket.remoteAddress ?? "");
+      addresses.take(networkOf(context.env?.incoming?.socket.remoteAddress ?? ""));
       if (authorization !== undefined)
-        throw new Refusal("UNAUTHORIZED", "the API key is not of an account of this hub.", { hint: "Check UNSEEN_HUB_KEY or the key's file." });
+        throw new Refusal("UNAUTHORIZED", "the API key is not of an account of this hub.", {
+          hint: "Check the key.",
+        });
     }
     context.set("account", account);
     context.set("isAdministrator", isAdministrator);

@@ -6,6 +6,7 @@
 /** How long a change that another hub made may go unnoticed. */
 const LOOK_MILLISECONDS = 1_000;
 
+/** Rung by who changes something, heard by who waits for it. */
 export class Bells {
   readonly #listeners = new Map<string, Set<() => void>>();
   #closed = false;

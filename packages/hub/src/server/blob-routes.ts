@@ -14,6 +14,7 @@ import { bodyOf, check, readCount, requireAccount, type Environment, type HubCon
 
 const nameSchema = z.string().regex(/^[0-9a-f]{64}$/, "expected a SHA-256 in lower-case hexadecimal");
 
+/** Adds the routes of blobs. */
 export function addBlobRoutes(application: Hono<Environment>, hub: Hub): void {
   application.patch("/v1/blobs/:sha256", async (context) => {
     const { name: owner } = requireAccount(context);
@@ -36,14 +37,12 @@ export function addBlobRoutes(application: Hono<Environment>, hub: Hub): void {
   });
 }
 
+/** How far the account's own upload is. A blob of others is absent here even where it may be read: who names it must have sent it. */
 async function headBlob(context: HubContext, hub: Hub, sha256: string): Promise<Response> {
-  const account = context.get("account");
-  const progress = account === null ? null : await hub.blobs.progress({ owner: account.name, sha256 });
-  // Readers who did not upload it see it as whole; everyone else as absent, and may begin an upload.
-  const length = progress?.length ?? (await readableBlob(hub.database, sha256, account))?.length;
-  if (length === undefined) throw noBlob();
-  context.header("upload-offset", String(progress?.received ?? length));
-  context.header("upload-length", String(length));
+  const progress = await hub.blobs.progress({ owner: requireAccount(context).name, sha256 });
+  if (progress === null) throw noBlob();
+  context.header("upload-offset", String(progress.received));
+  context.header("upload-length", String(progress.length));
   return context.body(null, 200);
 }
 

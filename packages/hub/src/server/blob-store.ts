@@ -6,25 +6,20 @@
  * before its hash is right. The same blob of two accounts is stored once, but each of them had to send it.
  * @module
  */
-import { createHash, randomBytes } from "node:crypto";
-import { constants } from "node:fs";
-import { mkdir, open, readdir, rename, rm, stat, truncate, type FileHandle } from "node:fs/promises";
+import { randomBytes } from "node:crypto";
+import { mkdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { limits } from "../protocol.ts";
+import { lockBlob } from "./blob-owners.ts";
 import type { Database, Queries } from "./database.ts";
 import { Refusal } from "./refusal.ts";
 import type { HubSettings } from "./settings.ts";
+import { blobPath, copyHashed, syncDirectory, uploadPath, uploadsPath, writePart, type UploadName } from "./upload-file.ts";
 
 /** How far an upload is, in bytes; whole where both are equal. */
 export interface Progress {
   readonly received: number;
   readonly length: number;
-}
-
-/** Whose upload of what. */
-export interface UploadName {
-  readonly owner: string;
-  readonly sha256: string;
 }
 
 /** One part of an upload. */
@@ -34,8 +29,7 @@ export interface Part extends UploadName {
   readonly body: AsyncIterable<Uint8Array>;
 }
 
-const COPY_BYTES = 1024 * 1024;
-
+/** Uploads of blobs into one data directory. */
 export class BlobStore {
   readonly #database: Database;
   readonly #directory: string;
@@ -49,11 +43,7 @@ export class BlobStore {
 
   /** Where a blob is, if it is. */
   path(sha256: string): string {
-    return join(this.#directory, "blobs", sha256.slice(0, 2), sha256);
-  }
-
-  #uploadPath({ owner, sha256 }: UploadName): string {
-    return join(this.#directory, "uploads", `${owner}.${sha256}`);
+    return blobPath(this.#directory, sha256);
   }
 
   /** How far an account's upload is; null where it has sent nothing. */
@@ -65,6 +55,9 @@ export class BlobStore {
     );
     if (!row) return null;
     const { length, received, whole } = row;
+    // Who asks is about to use it.
+    if (whole)
+      await this.#database.query("UPDATE blob_owners SET used = now() WHERE owner = $1 AND sha256 = $2", [name.owner, name.sha256]);
     // A hub that died between the last byte and the check.
     if (!whole && received === length) return { length, received: await this.#finish(name, length) };
     return { length, received };
@@ -83,7 +76,12 @@ export class BlobStore {
     if (known?.received === length && known.length === length) return length;
     const writer = randomBytes(16).toString("hex");
     await this.#begin(part, writer);
-    const { written, error } = await this.#write(part, Math.min(limits.chunkBytes, length - offset));
+    const { written, error } = await writePart(
+      uploadPath(this.#directory, part),
+      offset,
+      Math.min(limits.chunkBytes, length - offset),
+      part.body,
+    );
     const received = offset + written;
     const rows = await this.#database.query(
       "UPDATE uploads SET received = $4, updated = now() WHERE owner = $1 AND sha256 = $2 AND writer = $3 RETURNING received",
@@ -136,43 +134,11 @@ export class BlobStore {
       });
   }
 
-  /** Writes what comes and forces it to the disk. An error is returned beside what was written before it. */
-  async #write(part: Part, maximum: number): Promise<{ written: number; error: unknown }> {
-    const path = this.#uploadPath(part);
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-    const file = await open(path, constants.O_RDWR | constants.O_CREAT, 0o600);
-    let written = 0;
-    let error: unknown = null;
-    try {
-      try {
-        for await (const bytes of part.body) {
-          if (written + bytes.length > maximum)
-            throw new Refusal("REQUEST_TOO_LARGE", `the part: expected at most ${maximum} bytes.`, {
-              hint: "Send it in parts, and no more than the length that was announced.",
-            });
-          await writeAll(file, bytes, part.offset + written);
-          written += bytes.length;
-        }
-      } catch (thrown) {
-        error = thrown;
-      }
-      // Full disks are found here at the latest; then nothing of this part counts, and its room is given back.
-      await file.sync();
-      if (isSystemError(error)) throw error;
-    } catch (thrown) {
-      await truncate(path, part.offset).catch(() => {});
-      return { written: 0, error: thrown };
-    } finally {
-      await file.close();
-    }
-    return { written: error instanceof Refusal ? 0 : written, error };
-  }
-
   /** Checks a whole upload and gives it its name; how far it is then. */
   async #finish(name: UploadName, length: number): Promise<number> {
     const { owner, sha256 } = name;
-    const path = this.#uploadPath(name);
-    const copy = join(this.#directory, "uploads", `.${randomBytes(16).toString("hex")}`);
+    const path = uploadPath(this.#directory, name);
+    const copy = join(uploadsPath(this.#directory), `.${randomBytes(16).toString("hex")}`);
     try {
       // A copy: a request that broke off may still hold the upload's file, and must not write into a blob that was checked.
       const found = await copyHashed(path, copy);
@@ -208,87 +174,6 @@ export class BlobStore {
     await this.#database.query("UPDATE uploads SET received = 0 WHERE owner = $1 AND sha256 = $2", [owner, sha256]);
     return 0;
   }
-
-  /** Deletes what has been of no use for the retention time: blobs that neither a job nor a version names, and uploads that stopped. */
-  async sweep(): Promise<void> {
-    const seconds = this.#settings.retentionSeconds;
-    const stopped = await this.#database.query<UploadName>(
-      `SELECT owner, sha256 FROM uploads WHERE updated < now() - make_interval(secs => $1) LIMIT 100`,
-      [seconds],
-    );
-    for (const name of stopped) {
-      await rm(this.#uploadPath(name), { force: true });
-      await this.#database.query("DELETE FROM uploads WHERE owner = $1 AND sha256 = $2", [name.owner, name.sha256]);
-      await this.#collect(name.sha256, seconds);
-    }
-    const unused = await this.#database.query<{ sha256: string }>(
-      `SELECT DISTINCT sha256 FROM blob_owners o WHERE created < now() - make_interval(secs => $1) AND ${UNUSED} LIMIT 100`,
-      [seconds],
-    );
-    for (const { sha256 } of unused) await this.#collect(sha256, seconds);
-    await this.#tidyUploads(seconds);
-  }
-
-  /** Gives up owners without a use, and the file with the last of them. */
-  async #collect(sha256: string, seconds: number): Promise<void> {
-    await this.#database.transaction(async (queries) => {
-      await lockBlob(queries, sha256, 0);
-      await queries.query(
-        `DELETE FROM blob_owners o WHERE sha256 = $1 AND created < now() - make_interval(secs => $2) AND ${UNUSED}`,
-        [sha256, seconds],
-      );
-      const owners = await queries.query("SELECT 1 FROM blob_owners WHERE sha256 = $1 LIMIT 1", [sha256]);
-      if (owners.length > 0) return;
-      await queries.query("DELETE FROM blobs WHERE sha256 = $1", [sha256]);
-      await rm(this.path(sha256), { force: true });
-    });
-  }
-
-  /** Files that a hub which died left behind, which no row knows. */
-  async #tidyUploads(seconds: number): Promise<void> {
-    const directory = join(this.#directory, "uploads");
-    const names = await readdir(directory).catch(() => []);
-    for (const name of names) {
-      const path = join(directory, name);
-      const modified = await stat(path).then(
-        ({ mtimeMs }) => mtimeMs,
-        () => Infinity,
-      );
-      if (modified < Date.now() - 2 * seconds * 1000 - 60_000) await rm(path, { force: true });
-    }
-  }
-}
-
-/** An owner `o` whose blob neither a job that it supplied it to nor a version of its own names. */
-const UNUSED = `NOT EXISTS (SELECT 1 FROM job_blobs j WHERE j.sha256 = o.sha256 AND j.supplier = o.owner)
-  AND NOT EXISTS (SELECT 1 FROM version_blobs v JOIN versions USING (version) JOIN models m ON m.name = versions.model
-                  WHERE v.sha256 = o.sha256 AND m.creator = o.owner)`;
-
-/** Makes or finds a blob's row and locks it: who adds an owner and who deletes the file wait for each other. */
-async function lockBlob(queries: Queries, sha256: string, length: number): Promise<void> {
-  await queries.query("INSERT INTO blobs (sha256, length) VALUES ($1, $2) ON CONFLICT (sha256) DO UPDATE SET sha256 = EXCLUDED.sha256", [
-    sha256,
-    length,
-  ]);
-}
-
-/**
- * Requires that an account owns blobs, and keeps them from being deleted until the transaction ends.
- * @throws UnseenError REQUEST_INVALID naming the first that is missing
- */
-export async function requireOwned(queries: Queries, owner: string, blobs: readonly string[]): Promise<void> {
-  const rows = await queries.query<{ sha256: string }>("SELECT sha256 FROM blobs WHERE sha256 = ANY($1) ORDER BY sha256 FOR SHARE", [blobs]);
-  const locked = rows.map(({ sha256 }) => sha256);
-  const owned = new Set(
-    (
-      await queries.query<{ sha256: string }>("SELECT sha256 FROM blob_owners WHERE owner = $1 AND sha256 = ANY($2)", [owner, locked])
-    ).map(({ sha256 }) => sha256),
-  );
-  const missing = blobs.find((sha256) => !owned.has(sha256));
-  if (missing !== undefined)
-    throw new Refusal("REQUEST_INVALID", `blob ${missing}: expected it to be uploaded as a whole by this account.`, {
-      hint: "Upload it, then send the request again.",
-    });
 }
 
 function overtaken(received: number | null): Refusal {
@@ -299,54 +184,4 @@ function overtaken(received: number | null): Refusal {
       : `upload-offset: expected ${received}, where the upload ends, got another.`,
     { hint: "Ask with HEAD how far it is.", headers: received === null ? {} : { "upload-offset": String(received) } },
   );
-}
-
-async function writeAll(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
-    const { bytesWritten } = await file.write(bytes, done, bytes.length - done, position + done);
-    done += bytesWritten;
-  }
-}
-
-/** Copies a file and forces the copy to the disk; the SHA-256 of what was copied, null where there is no such file. */
-async function copyHashed(source: string, target: string): Promise<string | null> {
-  const from = await open(source, "r").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return null;
-    throw error;
-  });
-  if (from === null) return null;
-  try {
-    const to = await open(target, "wx", 0o600);
-    try {
-      const hash = createHash("sha256");
-      const buffer = Buffer.alloc(COPY_BYTES);
-      for (let position = 0; ; ) {
-        const { bytesRead } = await from.read(buffer, 0, buffer.length, position);
-        if (bytesRead === 0) break;
-        hash.update(buffer.subarray(0, bytesRead));
-        await writeAll(to, buffer.subarray(0, bytesRead), position);
-        position += bytesRead;
-      }
-      await to.sync();
-      return hash.digest("hex");
-    } finally {
-      await to.close();
-    }
-  } finally {
-    await from.close();
-  }
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, "r");
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
-}
-
-/** Of the disk, not of a connection. */
-function isSystemError(error: unknown): boolean {
-  return (error as NodeJS.ErrnoException | null)?.syscall === "write";
 }

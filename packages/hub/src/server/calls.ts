@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Work } from "../protocol.ts";
 import type { Account } from "./accounts.ts";
 import type { Bells } from "./bells.ts";
-import { topicOf } from "./jobs.ts";
+import { workTopic } from "./job-rows.ts";
 import { Refusal } from "./refusal.ts";
 import type { HubSettings } from "./settings.ts";
 
@@ -37,6 +37,7 @@ interface Pending extends Question {
   readonly answered: PromiseWithResolvers<CallAnswer>;
 }
 
+/** The questions that are open now. */
 export class Calls {
   readonly #bells: Bells;
   readonly #settings: HubSettings;
@@ -69,7 +70,7 @@ export class Calls {
     const until = AbortSignal.any([signal, ended.signal]);
     const party = question.to.kind;
     this.#pending.set(call.id, call);
-    this.#bells.ring(topicOf(question.to.kind === "enclave" ? { role: "enclave", name: "" } : { role: "creator", name: question.to.name }));
+    this.#bells.ring(question.to.kind === "enclave" ? workTopic("enclave") : workTopic("creator", question.to.name));
     try {
       const taken = await Promise.race([call.taken.promise.then(() => true), within(callTakeSeconds, until)]);
       if (taken !== true)

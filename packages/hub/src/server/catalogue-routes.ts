@@ -9,6 +9,7 @@ import type { Hub } from "./hub.ts";
 import { Refusal } from "./refusal.ts";
 import { readJson, requireAccount, type Environment } from "./request.ts";
 
+/** Adds the routes of accounts and models. */
 export function addCatalogueRoutes(application: Hono<Environment>, hub: Hub): void {
   const { accounts, catalogue } = hub;
 
@@ -30,8 +31,7 @@ export function addCatalogueRoutes(application: Hono<Environment>, hub: Hub): vo
   application.post("/v1/models/:name/versions", async (context) => {
     const creator = requireAccount(context, "creator");
     const { manifest } = await readJson(context, z.strictObject({ manifest: manifestSchema }));
-    if (manifest.name !== context.req.param("name"))
-      throw new Refusal("REQUEST_INVALID", "manifest.name: expected the name in the path.");
+    if (manifest.name !== context.req.param("name")) throw new Refusal("REQUEST_INVALID", "manifest.name: expected the name in the path.");
     const { version, isNew } = await catalogue.publish(manifest, creator);
     return context.json({ version }, isNew ? 201 : 200);
   });

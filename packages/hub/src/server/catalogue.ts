@@ -2,9 +2,9 @@
  * Models and their versions. A version is named by its content's hash and never changes; a name belongs to whoever published it first.
  * @module
  */
-import { manifestSchema, modelSchema, versionOf, type ModelManifest } from "../protocol.ts";
+import { versionOf, type modelSchema, type ModelManifest } from "../protocol.ts";
 import type { Account } from "./accounts.ts";
-import { requireOwned } from "./blob-store.ts";
+import { requireOwned } from "./blob-owners.ts";
 import type { Database, Queries } from "./database.ts";
 import { Refusal } from "./refusal.ts";
 import type { HubSettings } from "./settings.ts";
@@ -20,6 +20,7 @@ export interface PublishedVersion {
   readonly manifest: ModelManifest;
 }
 
+/** The models of one hub. */
 export class Catalogue {
   readonly #database: Database;
   readonly #settings: HubSettings;
@@ -42,7 +43,10 @@ export class Catalogue {
     if (both !== undefined) throw new Refusal("REQUEST_INVALID", `leaks: expected pictures, got the head ${both}.`);
     return this.#database.transaction(async (queries) => {
       await queries.query("SELECT 1 FROM accounts WHERE name = $1 FOR NO KEY UPDATE", [creator.name]);
-      await queries.query("INSERT INTO models (name, creator) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING", [manifest.name, creator.name]);
+      await queries.query("INSERT INTO models (name, creator) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING", [
+        manifest.name,
+        creator.name,
+      ]);
       const owned = await queries.query("SELECT 1 FROM models WHERE name = $1 AND creator = $2", [manifest.name, creator.name]);
       if (owned.length === 0)
         throw new Refusal("CONFLICT", `name: "${manifest.name}" is another creator's model.`, { hint: "Choose another name." });
@@ -104,7 +108,7 @@ export class Catalogue {
       [version, name],
     );
     if (!row) throw missing();
-    return { version, creator: row.creator, manifest: manifestSchema.parse(JSON.parse(row.manifest)) };
+    return { version, creator: row.creator, manifest: JSON.parse(row.manifest) as ModelManifest };
   }
 }
 

@@ -20,6 +20,7 @@ export interface SeenEnclave {
   readonly seen: string;
 }
 
+/** The enclaves of one hub. */
 export class Enclaves {
   readonly #database: Database;
 

@@ -12,16 +12,20 @@ import { Enclaves } from "./enclaves.ts";
 import { Jobs } from "./jobs.ts";
 import { Metrics } from "./metrics.ts";
 import type { HubSettings } from "./settings.ts";
+import { WorkDesk } from "./work-desk.ts";
 
 /** What routes work with. */
 export interface Hub {
   readonly database: Database;
+  /** The data directory. */
+  readonly directory: string;
   readonly settings: HubSettings;
   readonly adminKey: string;
   readonly accounts: Accounts;
   readonly blobs: BlobStore;
   readonly catalogue: Catalogue;
   readonly jobs: Jobs;
+  readonly work: WorkDesk;
   readonly calls: Calls;
   readonly enclaves: Enclaves;
   readonly bells: Bells;
@@ -32,15 +36,18 @@ export interface Hub {
 export function createHub(database: Database, directory: string, settings: HubSettings, adminKey: string): Hub {
   const bells = new Bells();
   const catalogue = new Catalogue(database, settings);
+  const desk = { database, bells, settings };
   return {
     database,
+    directory,
     settings,
     adminKey,
     bells,
     catalogue,
     accounts: new Accounts(database),
     blobs: new BlobStore(database, directory, settings),
-    jobs: new Jobs({ database, catalogue, bells, settings }),
+    jobs: new Jobs(desk, catalogue),
+    work: new WorkDesk(desk),
     calls: new Calls(bells, settings),
     enclaves: new Enclaves(database),
     metrics: new Metrics(database),

@@ -18,7 +18,7 @@ import {
 } from "../protocol.ts";
 import type { Callee } from "./calls.ts";
 import type { Hub } from "./hub.ts";
-import { topicOf } from "./jobs.ts";
+import { workTopic } from "./job-rows.ts";
 import { Refusal } from "./refusal.ts";
 import { check, readJson, requireAccount, type Environment } from "./request.ts";
 
@@ -27,8 +27,9 @@ const waitSchema = z.strictObject({
   wait: z.coerce.number().min(0).max(limits.waitSeconds).default(0),
 });
 
+/** Adds the routes of jobs, work, enclaves and calls. */
 export function addJobRoutes(application: Hono<Environment>, hub: Hub): void {
-  const { jobs, calls, enclaves, bells, catalogue } = hub;
+  const { jobs, work, calls, enclaves, bells, catalogue } = hub;
   const waiting = new WaitCounter(hub.settings.waitsPerAccount);
 
   application.post("/v1/jobs", async (context) => {
@@ -57,33 +58,32 @@ export function addJobRoutes(application: Hono<Environment>, hub: Hub): void {
   application.post("/v1/work", async (context) => {
     const worker = requireAccount(context, "enclave", "creator");
     const { keys, attestation, callsOnly, wait } = await readJson(context, workRequestSchema);
-    if (worker.role === "creator" && keys.length > 0)
-      throw new Refusal("REQUEST_INVALID", "keys: expected none from a creator.");
+    if (worker.role === "creator" && keys.length > 0) throw new Refusal("REQUEST_INVALID", "keys: expected none from a creator.");
     await enclaves.see(worker.name, keys, attestation);
     return waiting.during(worker.name, async () => {
-      const work = await bells.until(
-        [topicOf(worker)],
+      const given = await bells.until(
+        [workTopic(worker.role, worker.name)],
         wait,
         context.req.raw.signal,
-        async () => calls.take(worker, keys) ?? (callsOnly ? null : await jobs.claim(worker, keys)),
+        async () => calls.take(worker, keys) ?? (callsOnly ? null : await work.claim(worker, keys)),
       );
-      return work === null ? context.body(null, 204) : context.json(work);
+      return given === null ? context.body(null, 204) : context.json(given);
     });
   });
   application.post("/v1/work/:job/renew", async (context) => {
     const worker = requireAccount(context, "enclave", "creator");
     const { lease } = await readJson(context, leaseSchema);
-    return context.json({ leaseSeconds: await jobs.renew(worker, context.req.param("job"), lease) });
+    return context.json({ leaseSeconds: await work.renew(worker, context.req.param("job"), lease) });
   });
   application.post("/v1/work/:job/done", async (context) => {
     const worker = requireAccount(context, "enclave", "creator");
     const { lease, blob } = await readJson(context, doneSchema);
-    return context.json(await jobs.finish(worker, context.req.param("job"), lease, blob));
+    return context.json(await work.finish(worker, context.req.param("job"), lease, blob));
   });
   application.post("/v1/work/:job/fail", async (context) => {
     const worker = requireAccount(context, "enclave", "creator");
     const { lease, ...failure } = await readJson(context, failSchema);
-    return context.json(await jobs.fail(worker, context.req.param("job"), lease, failure));
+    return context.json(await work.fail(worker, context.req.param("job"), lease, failure));
   });
 
   application.get("/v1/enclaves", async (context) => {

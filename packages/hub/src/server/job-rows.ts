@@ -3,10 +3,13 @@
  * its line in the list of transitions.
  * @module
  */
-import type { Job, JobRequest, State } from "../protocol.ts";
-import type { Queries } from "./database.ts";
+import type { Job, JobRequest, Role, State } from "../protocol.ts";
+import type { Account } from "./accounts.ts";
+import type { Bells } from "./bells.ts";
+import type { Database, Queries } from "./database.ts";
 import { advance, type Actor, type JobEvent, type JobPosition } from "./job-states.ts";
 import { Refusal } from "./refusal.ts";
+import type { HubSettings } from "./settings.ts";
 
 /** What the hub knows of a job. */
 export interface JobRow extends JobPosition {
@@ -52,10 +55,14 @@ export async function lockJob(queries: Queries, id: string): Promise<JobRow> {
   return row;
 }
 
-/** Moves a locked job by an event; false where the event is not legal, and nothing is changed. */
-export async function move(queries: Queries, job: JobRow, event: JobEvent, attempts: number, change: Change): Promise<boolean> {
+/**
+ * Moves a locked job by an event.
+ * @param attempts how often a step may be begun
+ * @throws UnseenError CONFLICT where the event is not legal; nothing is changed then
+ */
+export async function move(queries: Queries, job: JobRow, event: JobEvent, attempts: number, change: Change): Promise<void> {
   const next = advance(job, event, change.by, attempts);
-  if (next === null) return false;
+  if (next === null) throw movedOn();
   const { claim, result } = change;
   const failure = next.state === "failed" ? change.failure : undefined;
   const moved = await queries.query(
@@ -89,12 +96,47 @@ export async function move(queries: Queries, job: JobRow, event: JobEvent, attem
       result.sha256,
       result.supplier,
     ]);
-  return true;
 }
 
 /** Writes one line of a job's history. */
-export async function note(queries: Queries, job: string, state: State, by: Actor, text: string | null, lease: string | null): Promise<void> {
+export async function note(
+  queries: Queries,
+  job: string,
+  state: State,
+  by: Actor,
+  text: string | null,
+  lease: string | null,
+): Promise<void> {
   await queries.query("INSERT INTO transitions (job, state, by, note, lease) VALUES ($1, $2, $3, $4, $5)", [job, state, by, text, lease]);
+}
+
+/** What changing jobs takes. */
+export interface JobDesk {
+  readonly database: Database;
+  readonly bells: Bells;
+  readonly settings: HubSettings;
+}
+
+/** Changes a job that nobody else changes meanwhile, and wakes who waits when it can be seen. */
+export async function changeJob(
+  { database, bells }: JobDesk,
+  id: string,
+  body: (queries: Queries, job: JobRow) => Promise<void>,
+): Promise<Job> {
+  const { row, job } = await database.transaction(async (queries) => {
+    await body(queries, await lockJob(queries, id));
+    const row = await lockJob(queries, id);
+    return { row, job: await describeJob(queries, row) };
+  });
+  bells.ring(...topicsOf(row));
+  return job;
+}
+
+/** A job of which an account is a party. @throws UnseenError JOB_NOT_FOUND */
+export async function readJob(queries: Queries, account: Account, id: string): Promise<Job> {
+  const [row] = await queries.query<JobRow>(`SELECT ${COLUMNS} FROM jobs WHERE id = $1`, [id]);
+  if (!row || !isParty(row, account)) throw noJob();
+  return describeJob(queries, row);
 }
 
 /** A job as its parties see it. */
@@ -127,6 +169,31 @@ export async function describeJob(queries: Queries, row: JobRow): Promise<Job> {
     created: row.created.toISOString(),
     transitions: transitions.map((line) => ({ ...line, at: line.at.toISOString() })),
   };
+}
+
+/** Whether an account has a part in a job: its user, the enclave that claimed it last, the creator of its model. */
+export function isParty(job: JobRow, { name, role }: Account): boolean {
+  return name === { user: job.owner, enclave: job.enclave, creator: job.creator }[role];
+}
+
+/** Topics of {@link Bells} on which the parties of a job wait. */
+export function topicsOf(job: JobRow): string[] {
+  return [jobTopic(job.id), workTopic("enclave"), workTopic("creator", job.creator)];
+}
+
+/** Topic of a job's changes. */
+export function jobTopic(id: string): string {
+  return `job ${id}`;
+}
+
+/** Topic of work for all enclaves, or for one creator. */
+export function workTopic(role: Role, name = ""): string {
+  return role === "creator" ? `work creator ${name}` : "work enclave";
+}
+
+/** The refusal of a change that comes too late, or from the wrong one. */
+export function movedOn(): Refusal {
+  return new Refusal("CONFLICT", "the job has moved on, or is another worker's by now.", { hint: "Ask for its state." });
 }
 
 /** Also for jobs of others: who may not see a job does not learn that it is there. */

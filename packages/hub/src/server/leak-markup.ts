@@ -12,7 +12,7 @@ export function leakMarkup(leak: Leak): Markup {
   return html`<div class="leak">
     <strong>Measured leak</strong>
     <p class="facts">
-      ${obfuscationText(leak.obfuscation)}. An inverter trained on ${leak.trained} pictures of ${leak.data}, tried on ${leak.tested} others.
+      ${obfuscationText(leak.obfuscation)}. An inverter trained on ${leak.trained} pictures (${leak.data}), tried on ${leak.tested} others.
       ${decisionsKept === null ? "" : `Decisions that stay the same: ${percent(decisionsKept)}.`}
     </p>
     <div class="scroll">
@@ -29,7 +29,11 @@ export function leakMarkup(leak: Leak): Markup {
     ${
       pictures === null
         ? ""
-        : html`<img src="/v1/blobs/${pictures}" alt="Above: pictures of the test. Below: what the inverter recovered of them." loading="lazy" />`
+        : html`<img
+            src="/v1/blobs/${pictures}"
+            alt="Above: pictures of the test. Below: what the inverter recovered of them."
+            loading="lazy"
+          />`
     }
   </div>`;
 }
@@ -49,5 +53,5 @@ function obfuscationText({ clip, noise, bits, channels }: Leak["obfuscation"]): 
     bits === 0 ? "not rounded" : `${bits} bits`,
     channels === 1 ? "all channels" : `${percent(channels)} of the channels`,
   ];
-  return `Features sent with ${parts.join(", ")}`;
+  return `Features sent: ${parts.join(", ")}`;
 }

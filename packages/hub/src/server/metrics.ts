@@ -6,6 +6,7 @@
 import { states } from "../protocol.ts";
 import type { Database } from "./database.ts";
 
+/** Counters of this process, and sums over the database. */
 export class Metrics {
   readonly #database: Database;
   readonly #requests = new Map<string, number>();

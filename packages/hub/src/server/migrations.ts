@@ -22,7 +22,7 @@ const MIGRATIONS: readonly (readonly string[])[] = [
     `CREATE TABLE blob_owners (
        sha256 text NOT NULL REFERENCES blobs,
        owner text NOT NULL REFERENCES accounts,
-       created timestamptz NOT NULL DEFAULT now(),
+       used timestamptz NOT NULL DEFAULT now(), -- uploaded or asked for
        PRIMARY KEY (sha256, owner)
      )`,
     `CREATE INDEX blob_owners_owner ON blob_owners (owner)`,

@@ -27,8 +27,10 @@ pre { margin: 0; padding: .9rem 1rem; background: var(--faint); border: 1px soli
 table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .45rem 1rem .45rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
 th { font-weight: 600; }
+tr:last-child td { border-bottom: 0; }
 td.number, th.number { text-align: right; }
 section.cut { margin-top: 1rem; padding: 1rem 1.25rem; border: 1px solid var(--line); border-radius: .5rem; }
+section.cut h3, p.facts + .scroll { margin-bottom: .5rem; }
 section.cut h3 small { font-weight: 400; opacity: .75; }
 .leak { margin-top: 1rem; padding-top: 1rem; border-top: 1px solid var(--line); }
 .leak img { max-width: 100%; height: auto; margin-top: .75rem; border-radius: .25rem; image-rendering: pixelated; }

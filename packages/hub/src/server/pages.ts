@@ -11,6 +11,7 @@ import { leakMarkup } from "./leak-markup.ts";
 import { bytesText, page, PAGE_POLICY, type Markup } from "./page-frame.ts";
 import type { Environment } from "./request.ts";
 
+/** Adds the pages. */
 export function addPages(application: Hono<Environment>, hub: Hub): void {
   application.get("/", async (context) => {
     context.header("content-security-policy", PAGE_POLICY);
@@ -30,8 +31,8 @@ function listPage(models: readonly ListedModel[]): Markup {
     "Unseen model hub",
     html`<h1>Models</h1>
       <p class="facts">
-        Their first layers run on your encrypted picture; the rest runs at whoever made them, on features that you have decrypted and coarsened.
-        The hub passes on what it cannot open.
+        Their first layers run on your encrypted picture; the rest runs at whoever made them, on features that you have decrypted and
+        coarsened. The hub passes on what it cannot open.
       </p>
       <h2>Published here</h2>
       ${
@@ -69,7 +70,8 @@ function modelPage(model: ListedModel, version: string, manifest: ModelManifest)
       <h1>${name}</h1>
       <p class="facts">
         By ${model.creator}. Licence ${licence}. Pictures of ${width} x ${height}, ${channels} ${channels === 1 ? "channel" : "channels"};
-        ${labels.length} ${labels.length === 1 ? "class" : "classes"}${labels.length > 0 ? `: ${labels.slice(0, 20).join(", ")}` : ""}${labels.length > 20 ? ", ..." : ""}.
+        ${labels.length}
+        ${labels.length === 1 ? "class" : "classes"}${labels.length > 0 ? `: ${labels.slice(0, 20).join(", ")}` : ""}${labels.length > 20 ? ", ..." : ""}.
       </p>
       <h2>Where it can be cut</h2>
       <p class="facts">
@@ -84,8 +86,8 @@ function modelPage(model: ListedModel, version: string, manifest: ModelManifest)
         ${model.versions.map(
           (other) =>
             html`<li>
-              <a href="/models/${name}?version=${other.version}"><code>${other.version.slice(0, 16)}</code></a>,
-              ${other.published.slice(0, 10)}${other.version === version ? " (shown)" : ""}
+              <a href="/models/${name}?version=${other.version}"><code>${other.version.slice(0, 16)}</code></a
+              >, ${other.published.slice(0, 10)}${other.version === version ? " (shown)" : ""}
             </li>`,
         )}
       </ul>

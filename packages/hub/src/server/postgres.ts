@@ -37,7 +37,7 @@ export async function openPostgres(url: string, log: (line: string) => void): Pr
   pool.on("error", (error) => log(`database connection lost (${sqlState(error) ?? error.name})`));
   const queriesOf = (source: Pool | PoolClient): Queries => ({
     async query<Row extends object>(statement: string, values: readonly unknown[] = []) {
-      return (await source.query<Row>(statement, [...values])).rows;
+      return (await source.query<Row>(statement, [...values]).catch(explain)).rows;
     },
   });
   await pool.query("SELECT 1").catch(async (error: unknown) => {
@@ -51,15 +51,15 @@ export async function openPostgres(url: string, log: (line: string) => void): Pr
     ...queriesOf(pool),
     async transaction(body) {
       for (let attempt = 1; ; attempt++) {
-        const client = await pool.connect();
+        const client = await pool.connect().catch(explain);
         // A connection that breaks within a transaction says so here too.
         const ignore = (): void => {};
         client.on("error", ignore);
         let broken = false;
         try {
-          await client.query("BEGIN");
+          await client.query("BEGIN").catch(explain);
           const result = await body(queriesOf(client));
-          await client.query("COMMIT");
+          await client.query("COMMIT").catch(explain);
           return result;
         } catch (error) {
           await client.query("ROLLBACK").catch(() => (broken = true));
@@ -72,4 +72,10 @@ export async function openPostgres(url: string, log: (line: string) => void): Pr
     },
     close: () => pool.end(),
   };
+}
+
+/** What PostgreSQL says has an SQLSTATE; all else is a connection that cannot be had or broke. */
+function explain(error: unknown): never {
+  if (sqlState(error) !== undefined) throw error;
+  throw new UnseenError("OVERLOADED", "the hub's database does not answer.", { hint: "Try again in a moment.", cause: error });
 }

@@ -22,6 +22,7 @@ export interface Environment {
   };
 }
 
+/** One request and its answer. */
 export type HubContext = Context<Environment>;
 
 /** The account that asks. @throws UnseenError UNAUTHORIZED (401 without a key, 403 for another role) */

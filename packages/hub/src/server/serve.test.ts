@@ -14,7 +14,8 @@ import {
   startTestHub,
   temporaryDirectory,
 } from "./hub.fixture.ts";
-import type { RunningHub } from "./serve.ts";
+import { openPostgres } from "./postgres.ts";
+import { startHub, type RunningHub } from "./serve.ts";
 
 type Accounts = Awaited<ReturnType<typeof createAccounts>>;
 const bytes = (text: string): Uint8Array => Buffer.from(`${text} ${randomKey()}`);
@@ -171,6 +172,30 @@ for (const kind of ["embedded", "postgres"] as const) {
       assert.equal((await user.get("GET", `/v1/jobs/${second.id}`))["state"], "failed");
     });
 
+    test("a worker that hung up gets no job", async () => {
+      const { user, enclave, otherEnclave } = accounts;
+      const key = randomKey();
+      const controller = new AbortController();
+      const gone = enclave.raw("POST", "/v1/work", {
+        body: JSON.stringify({ keys: [key], wait: 20 }),
+        headers: { "content-type": "application/json" },
+        signal: controller.signal,
+      });
+      // The hub lists the key when the request has come.
+      for (let seen = false; !seen; await sleep(20))
+        seen = ((await user.get("GET", "/v1/enclaves"))["enclaves"] as { key: string }[]).some((entry) => entry.key === key);
+      const ended = async (): Promise<string | undefined> =>
+        /route="\/v1\/work",status="204"\} (\d+)/.exec(await (await user.raw("GET", "/metrics")).text())?.[1];
+      const before = await ended();
+      controller.abort();
+      await assert.rejects(gone);
+      while ((await ended()) === before) await sleep(20);
+      const { id } = await submit(user, version, key);
+      const { job } = await claim(otherEnclave, [key], 20);
+      assert.deepEqual([job.id, job.attempts], [id, 1]);
+      assert.equal((await enclave.ask("GET", `/v1/jobs/${id}`)).status, 404);
+    });
+
     test("publishing is idempotent, and a name is its creator's", async () => {
       const { creator, otherCreator, user, nobody } = accounts;
       const head = await creator.upload(bytes("head"));
@@ -184,7 +209,9 @@ for (const kind of ["embedded", "postgres"] as const) {
       assert.equal((await creator.ask("POST", "/v1/models/other-name/versions", { manifest })).status, 400);
       // A hash that the creator knows but never uploaded.
       const foreign = await user.upload(bytes("a user's"));
-      const borrowed = await creator.ask("POST", "/v1/models/published/versions", { manifest: exampleManifest("published", foreign, null) });
+      const borrowed = await creator.ask("POST", "/v1/models/published/versions", {
+        manifest: exampleManifest("published", foreign, null),
+      });
       assert.deepEqual([borrowed.status, borrowed.json.error?.code], [400, "REQUEST_INVALID"]);
       const second = await creator.get("POST", "/v1/models/published/versions", { manifest: { ...manifest, card: "better" } });
       const model = modelSchema.parse(await nobody.get("GET", "/v1/models/published"));
@@ -248,6 +275,21 @@ for (const kind of ["embedded", "postgres"] as const) {
     });
 
     if (kind === "postgres")
+      test("connections that the server ends are made anew", async () => {
+        const { user, nobody } = accounts;
+        const database = await openPostgres(databaseUrl as string, () => {});
+        for (let time = 0; time < 3; time++) {
+          const asked = Array.from({ length: 10 }, () => user.ask("GET", "/v1/models"));
+          await database.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()");
+          for (const { status, json } of await Promise.all(asked))
+            assert.ok(status === 200 || (status === 503 && json.error?.code === "OVERLOADED"), `${status} ${json.error?.code}`);
+        }
+        await database.close();
+        assert.equal((await user.ask("GET", "/v1/models")).status, 200);
+        assert.equal((await nobody.ask("GET", "/health")).status, 200);
+      });
+
+    if (kind === "postgres")
       test("two hubs on one server give each job to one worker, and see each other's changes", async () => {
         const second = await startTestHub(directory.path, { databaseUrl: databaseUrl as string });
         try {
@@ -265,6 +307,17 @@ for (const kind of ["embedded", "postgres"] as const) {
           await sleep(50);
           await user.get("POST", `/v1/jobs/${jobs[0]!.id}/cancel`, {});
           assert.equal((await seen)["state"], "cancelled");
+          const port = Number(new URL(second.url).port);
+          const options = { dataDirectory: directory.path, databaseUrl, hostname: "127.0.0.1", log: () => {} };
+          await assert.rejects(startHub({ ...options, port }), { code: "PORT_IN_USE" });
+          await assert.rejects(startHub({ ...options, port: 0, databaseUrl: "mysql://x" }), { code: "USAGE" });
+          // A hub that closes answers who waits.
+          const waiting = there.get("GET", `/v1/jobs/${jobs[1]!.id}?after=evaluating&wait=20`);
+          await sleep(100);
+          const started = performance.now();
+          await second.close();
+          assert.equal((await waiting)["state"], "evaluating");
+          assert.ok(performance.now() - started < 15_000);
           for (const { id } of jobs) await user.get("POST", `/v1/jobs/${id}/cancel`, {});
         } finally {
           await second.close();

@@ -11,8 +11,10 @@ import { createAdaptorServer } from "@hono/node-server";
 import { explainSystemError } from "@unseen/core/errors.ts";
 import { openAdminKey } from "./admin-key.ts";
 import { createApplication } from "./application.ts";
+import { sweepBlobs } from "./blob-retention.ts";
 import { sqlState } from "./database.ts";
 import { createHub, type Hub } from "./hub.ts";
+import { sweepJobs } from "./job-expiry.ts";
 import { migrate } from "./migrations.ts";
 import { openPglite } from "./pglite.ts";
 import { openPostgres } from "./postgres.ts";
@@ -67,21 +69,23 @@ export async function startHub({ dataDirectory, databaseUrl, port, hostname, log
     await once(server, "listening");
     const url = `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${(server.address() as AddressInfo).port}`;
     const stopSweeping = sweepRegularly(hub, log);
+    const close = async (): Promise<void> => {
+      const closed = once(server, "close");
+      server.close();
+      hub.bells.close();
+      const timer = setTimeout(() => server.closeAllConnections(), CLOSING_MILLISECONDS);
+      await stopSweeping();
+      await closed;
+      clearTimeout(timer);
+      await database.close();
+      log("closed");
+    };
+    let closing: Promise<void> | null = null;
     log(`listening url=${url} database=${databaseUrl ? "postgres" : "embedded"}`);
     return {
       url,
       adminKeyFile: admin.file,
-      async close() {
-        const closed = once(server, "close");
-        server.close();
-        hub.bells.close();
-        const timer = setTimeout(() => server.closeAllConnections(), CLOSING_MILLISECONDS);
-        await stopSweeping();
-        await closed;
-        clearTimeout(timer);
-        await database.close();
-        log("closed");
-      },
+      close: () => (closing ??= close()),
     };
   } catch (error) {
     await database.close();
@@ -114,10 +118,10 @@ function sweepRegularly(hub: Hub, log: (line: string) => void): () => Promise<vo
   let blobsAt = 0;
   const sweep = async (): Promise<void> => {
     try {
-      await hub.jobs.sweep();
+      await sweepJobs(hub);
       if (performance.now() >= blobsAt) {
         blobsAt = performance.now() + (retentionSeconds * 1000) / BLOB_SWEEPS;
-        await hub.blobs.sweep();
+        await sweepBlobs(hub.database, hub.directory, retentionSeconds);
         await hub.enclaves.sweep();
       }
     } catch (error) {

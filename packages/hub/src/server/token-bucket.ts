@@ -7,6 +7,7 @@ import { Refusal } from "./refusal.ts";
 /** Buckets that are kept at once (CWE-770); beyond them, the one that was used longest ago goes. */
 const MAXIMUM_BUCKETS = 50_000;
 
+/** Buckets of equal size, by name. */
 export class TokenBuckets {
   readonly #burst: number;
   readonly #perSecond: number;
@@ -36,4 +37,15 @@ export class TokenBuckets {
         headers: { "retry-after": String(Math.max(1, Math.ceil((1 - tokens) / this.#perSecond))) },
       });
   }
+}
+
+/** What an address counts as: an IPv6 subscriber has 2^64 addresses, which count as one (RFC 6177). */
+export function networkOf(address: string): string {
+  if (!address.includes(":") || address.includes(".")) return address;
+  const [before = [], after] = address
+    .split("%", 1)[0]!
+    .split("::")
+    .map((half) => half.split(":").filter(Boolean)) as [string[], string[]?];
+  const zeros = after ? Array<string>(Math.max(0, 8 - before.length - after.length)).fill("0") : [];
+  return [...before, ...zeros, ...(after ?? [])].slice(0, 4).join(":");
 }

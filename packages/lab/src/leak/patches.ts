@@ -24,7 +24,7 @@ interface Axis {
 export class Patches {
   /** Blocks of a picture. */
   readonly blocks: number;
-  /** Numbers in sight of a block: features around it, its place, a guess of it and of the pixels around it. */
+  /** Numbers in sight of a block: features around it, its place, a guess of it and of the pixels around it; of a vector, its features alone. */
   readonly inputs: number;
   /** Numbers of a block: (channels, rows, columns). */
   readonly outputs: number;
@@ -33,6 +33,7 @@ export class Patches {
   readonly #rows: Axis;
   readonly #columns: Axis;
   readonly #reach: number;
+  readonly #local: boolean;
 
   constructor({ shape, output, layers }: Head) {
     this.#picture = shape;
@@ -45,8 +46,9 @@ export class Patches {
     while (reach > 0 && output.channels * (2 * reach + 1) ** 2 > MOST_INPUTS) reach -= 1;
     this.#reach = reach;
     this.blocks = this.#rows.blocks * this.#columns.blocks;
+    this.#local = local;
     const guess = shape.channels * (this.#rows.stride + 2 * MARGIN) * (this.#columns.stride + 2 * MARGIN);
-    this.inputs = output.channels * (2 * reach + 1) ** 2 + 2 + guess;
+    this.inputs = output.channels * (2 * reach + 1) ** 2 + (local ? 2 + guess : 0);
     this.outputs = shape.channels * this.#rows.stride * this.#columns.stride;
   }
 
@@ -57,9 +59,10 @@ export class Patches {
     const [high, wide] = [this.#rows.stride + 2 * MARGIN, this.#columns.stride + 2 * MARGIN];
     const side = 2 * this.#reach + 1;
     let next = copyWindow(features, this.#features, row - this.#reach, column - this.#reach, side, side, into, at);
+    if (!this.#local) return;
     into[next++] = row / this.#rows.blocks;
     into[next++] = column / this.#columns.blocks;
-    next = copyWindow(guess, this.#picture, top - MARGIN, left - MARGIN, high, wide, into, next);
+    copyWindow(guess, this.#picture, top - MARGIN, left - MARGIN, high, wide, into, next);
   }
 
   /** Where the numbers of a block lie in the picture (channels, height, width); -1 = beyond its edge. */

@@ -58,10 +58,6 @@ export interface PictureCounts {
   readonly seed: number;
 }
 
-/** Fewer training pictures teach an inverter nothing. */
-const LEAST_TRAIN = 16;
-const LEAST_TEST = 4;
-
 /**
  * Reads a `.npz` as MedMNIST lays it out, an IDX file as MNIST's (`NAME-images-idx3-ubyte.gz`, with its labels beside it), or a directory
  * of PNG and JPEG files, and brings them to (channels, height, width).
@@ -77,12 +73,10 @@ export async function readPictures(path: string, shape: Shape, counts: PictureCo
     throw explainSystemError(error, basename(path));
   }
   const { train, test } = choose(sources, counts);
-  if (train.length < LEAST_TRAIN || test.length < LEAST_TEST)
-    throw new UnseenError(
-      "USAGE",
-      `${basename(path)}: expected at least ${LEAST_TRAIN} pictures to learn from and ${LEAST_TEST} to test on, got ${train.length} and ${test.length}.`,
-      { hint: "Give more pictures of the kind that the model is made for." },
-    );
+  if (train.length === 0 || test.length === 0)
+    throw new UnseenError("USAGE", `${basename(path)}: expected pictures to learn from and to test on, got too few.`, {
+      hint: "Give a directory of PNG or JPEG files, or a larger data set.",
+    });
   return {
     data: basename(path),
     shape,

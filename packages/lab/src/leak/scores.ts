@@ -28,7 +28,11 @@ export function ssim(truth: Float32Array, guess: Float32Array, shape: Shape): nu
   let sum = 0;
   for (let at = 0; at < truth.length; at += plane) {
     const [x, y] = [truth.subarray(at, at + plane), guess.subarray(at, at + plane)];
-    const mean = (of: (i: number) => number): Float64Array => blur(Float64Array.from({ length: plane }, (_, i) => of(i)), shape);
+    const mean = (of: (i: number) => number): Float64Array =>
+      blur(
+        Float64Array.from({ length: plane }, (_, i) => of(i)),
+        shape,
+      );
     const value = (of: Float32Array, i: number): number => of[i] as number;
     const [mx, my] = [mean((i) => value(x, i)), mean((i) => value(y, i))];
     const [xx, yy, xy] = [mean((i) => value(x, i) ** 2), mean((i) => value(y, i) ** 2), mean((i) => value(x, i) * value(y, i))];

@@ -63,8 +63,12 @@ export async function privateRun(files: readonly string[], options: PrivateRunFl
     );
     try {
       const reports: Report[] = [];
-      for (const file of files) reports.push(await runOne(session, file, local, options, terminal));
-      return { ...summary(reports, terminal), session: session.stages, attestation: session.enclave.kind, version: session.version };
+      for (const file of files) {
+        const report = await runOne(session, file, local, options, terminal);
+        // What opening the session took belongs to the first picture.
+        reports.push(reports.length > 0 ? report : { ...report, stages: [...session.stages, ...report.stages] });
+      }
+      return { ...summary(reports, terminal), attestation: session.enclave.kind, version: session.version };
     } finally {
       session.close();
     }

@@ -8,8 +8,6 @@ import { multiply, multiplyFirstTransposed } from "../../numeric/multiply.ts";
 import { seeded } from "../../seed.ts";
 import { columnMeans, type Examples } from "./inverter.ts";
 
-/** Directions that are kept. */
-const MOST_COMPONENTS = 256;
 /** Numbers per row that directions are sought among; of more, runs are averaged first. */
 const MOST_NUMBERS = 8192;
 /** Passes over the rows. */
@@ -26,11 +24,12 @@ export class Components {
   readonly #mean: Float64Array;
   readonly #directions: Matrix;
 
-  constructor({ clean, features, count }: Examples) {
+  /** @param most directions to keep */
+  constructor({ clean, features, count }: Examples, most: number) {
     this.#run = Math.ceil(clean.length / count / MOST_NUMBERS);
     const short = this.#shorten(clean, count);
     this.#mean = columnMeans(short, count);
-    this.#directions = directionsOf(this.#centre(short, count), MOST_COMPONENTS);
+    this.#directions = directionsOf(this.#centre(short, count), most);
     this.clean = this.scores(clean, count);
     this.observed = this.scores(features, count);
   }
@@ -46,8 +45,7 @@ export class Components {
     const left = Math.ceil(size / this.#run);
     const out = new Float32Array(count * left);
     for (let row = 0; row < count; row += 1)
-      for (let k = 0; k < size; k += 1)
-        out[row * left + Math.floor(k / this.#run)]! += (rows[row * size + k] as number) / this.#run;
+      for (let k = 0; k < size; k += 1) out[row * left + Math.floor(k / this.#run)]! += (rows[row * size + k] as number) / this.#run;
     return out;
   }
 

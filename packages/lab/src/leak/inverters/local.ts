@@ -54,9 +54,9 @@ export function localInverter({ head, examples, seed }: Lesson, guesser: Inverte
   const random = seeded(seed, "leak/local");
   const first = draw(random, LINEAR_BLOCKS);
   const standardise = standardiser(first.inputs);
-  const bounded = first.targets.values.map((value) => (Number.isNaN(value) ? 0 : value));
-  const linear = ridge(standardise(first.inputs), matrix(LINEAR_BLOCKS, patches.outputs, bounded), LINEAR_LAMBDA);
-  const network = new Network(patches.inputs, hidden, transpose(linear), random);
+  const { centred, mean } = centre(first.targets);
+  const linear = ridge(standardise(first.inputs), centred, LINEAR_LAMBDA);
+  const network = new Network(patches.inputs, hidden, transpose(linear), mean, random);
   for (let step = 0; step < steps; step += 1) {
     const { inputs, targets } = draw(random, batch);
     network.learn(standardise(inputs), targets, (RATE * (1 + Math.cos((Math.PI * step) / steps))) / 2);
@@ -82,6 +82,19 @@ export function localInverter({ head, examples, seed }: Lesson, guesser: Inverte
       return out;
     },
   };
+}
+
+/** Columns less their means; what is NaN does not count and becomes 0. */
+function centre(of: Matrix): { readonly centred: Matrix; readonly mean: Float64Array } {
+  const [sum, counted] = [new Float64Array(of.columns), new Float64Array(of.columns)];
+  of.values.forEach((value, at) => {
+    if (Number.isNaN(value)) return;
+    sum[at % of.columns]! += value;
+    counted[at % of.columns]! += 1;
+  });
+  const mean = sum.map((value, k) => value / Math.max(1, counted[k] as number));
+  const values = of.values.map((value, at) => (Number.isNaN(value) ? 0 : value - (mean[at % of.columns] as number)));
+  return { centred: matrix(of.rows, of.columns, values), mean };
 }
 
 /** Brings columns, in place, to the mean 0 and deviation 1 that they have in a sample. */

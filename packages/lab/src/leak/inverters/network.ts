@@ -26,10 +26,16 @@ export class Network {
   readonly #biases: readonly [Parameter, Parameter, Parameter];
   #steps = 0;
 
-  /** @param linear the linear path to begin with, (outputs, inputs); the rest begins at zero */
-  constructor(inputs: number, hidden: readonly [number, number], linear: Matrix, random: RandomStream) {
+  /** @param linear the linear path to begin with, (outputs, inputs), and what it adds, (outputs); the units beside it begin at zero */
+  constructor(inputs: number, hidden: readonly [number, number], linear: Matrix, summand: Float64Array, random: RandomStream) {
     const drawn = (rows: number, columns: number, scale: number): Parameter =>
-      parameter(matrix(rows, columns, Float64Array.from({ length: rows * columns }, () => random.gaussian() * scale)));
+      parameter(
+        matrix(
+          rows,
+          columns,
+          Float64Array.from({ length: rows * columns }, () => random.gaussian() * scale),
+        ),
+      );
     const [one, two] = hidden;
     const outputs = linear.rows;
     this.#weights = [
@@ -38,7 +44,7 @@ export class Network {
       parameter(matrix(outputs, two)),
       parameter(matrix(outputs, inputs, linear.values.slice())),
     ];
-    this.#biases = [parameter(matrix(1, one)), parameter(matrix(1, two)), parameter(matrix(1, outputs))];
+    this.#biases = [parameter(matrix(1, one)), parameter(matrix(1, two)), parameter(matrix(1, outputs, summand.slice()))];
   }
 
   /** All numbers that are learnt, as they lie in memory. */

@@ -18,7 +18,7 @@ export function ridgeInverter({ head, examples }: Lesson, components: Components
   );
   const reader = new LinearReader(components, targets, lambda);
   return {
-    name: "ridge regression",
+    name: `ridge regression, strength ${lambda}`,
     invert: (features, count) =>
       Float32Array.from(reader.read(features, count).values, (value, at) => toUnit(value + (mean[at % size] as number))),
   };
