@@ -48,7 +48,10 @@ async function* cutFindings(
   const evaluator = createEvaluator({ workers: 1 });
   const session = await Session.create(parameters, program);
   const keys = session.keys();
-  const keysId = createHash("sha256").update(keys.rotation ?? "").update(keys.relinearisation ?? "").digest("hex");
+  const keysId = createHash("sha256")
+    .update(keys.rotation ?? "")
+    .update(keys.relinearisation ?? "")
+    .digest("hex");
   const forms = session.resultsOf(program);
   let [same, sameObfuscated, maxError, exactIntegers] = [0, 0, 0, 0];
   const seconds: number[] = [];
@@ -57,7 +60,16 @@ async function* cutFindings(
       const values = valuesOf(picture);
       const inputs = program.pack(values).map((slots) => session.encrypt(slots));
       const started = performance.now();
-      const { outputs } = await evaluator.evaluate({ head, headId: `cut-${cut}`, parameters, tenant: "proof", keysId, keys, inputs, budget: 60_000 });
+      const { outputs } = await evaluator.evaluate({
+        head,
+        headId: `cut-${cut}`,
+        parameters,
+        tenant: "proof",
+        keysId,
+        keys,
+        inputs,
+        budget: 60_000,
+      });
       seconds.push((performance.now() - started) / 1000);
       const slots = outputs.map((output, at) => session.decrypt(output, forms[at]!));
       const features = program.unpack(slots);
@@ -87,7 +99,12 @@ async function* cutFindings(
     bar: "100 %",
     holds: sameObfuscated === pictures.length,
   };
-  yield { claim: `${title}: largest error of a feature against float64`, figure: maxError.toExponential(1), bar: "below 1e-3", holds: maxError < 1e-3 };
+  yield {
+    claim: `${title}: largest error of a feature against float64`,
+    figure: maxError.toExponential(1),
+    bar: "below 1e-3",
+    holds: maxError < 1e-3,
+  };
   if (program.integers) {
     yield {
       claim: `${title}: features bit by bit those of the integer model, computed with BigInt`,

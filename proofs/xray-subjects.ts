@@ -28,7 +28,9 @@ export async function openXray(count: number): Promise<XraySubject> {
   const { heads } = readHeads(model);
   const { shape } = heads[0]!;
   const path = sharedPath("data/vision/pneumoniamnist.npz");
-  const { test } = path ? await readPictures(path, shape, { train: 1, test: count, seed: 1 }) : drawPictures(shape, { train: 1, test: count, seed: 1 });
+  const { test } = path
+    ? await readPictures(path, shape, { train: 1, test: count, seed: 1 })
+    : drawPictures(shape, { train: 1, test: count, seed: 1 });
   const size = shape.channels * shape.height * shape.width;
   const pictures = Array.from({ length: count }, (_, index) => test.bytes.slice(index * size, (index + 1) * size));
   return { model, heads, source: path ? "X-rays of the PneumoniaMNIST test set" : "drawn pictures", pictures };

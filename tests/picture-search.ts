@@ -11,7 +11,7 @@ const RUN = 12;
 /** Different greys that a run must have, or it is found in any black border. */
 const GREYS = 6;
 /** Runs that are looked for, from all over the picture. */
-const RUNS = 4;
+const RUNS = 3;
 
 /** A name and the bytes that it stands for. */
 export type Needle = readonly [string, Buffer];
@@ -45,7 +45,6 @@ function formsOf(run: Uint8Array): Needle[] {
     ["float64 of 0..255", Buffer.from(Float64Array.from(run).buffer)],
     ["int16", Buffer.from(Int16Array.from(run).buffer)],
     ["int32", Buffer.from(Int32Array.from(run).buffer)],
-    ["int64", Buffer.from(BigInt64Array.from(run, BigInt).buffer)],
     ["RGB", Buffer.from([...run].flatMap((byte) => [byte, byte, byte]))],
     ["RGBA", Buffer.from([...run].flatMap((byte) => [byte, byte, byte, 255]))],
     ["hexadecimal", Buffer.from(bytes.toString("hex"))],
@@ -54,30 +53,21 @@ function formsOf(run: Uint8Array): Needle[] {
   ];
 }
 
-/** Names of the needles that bytes hold: one pass over them, which looks closer where the first two bytes of a needle stand. */
+/** Names of the needles that bytes hold. */
 export function findIn(haystack: Buffer, needles: readonly Needle[]): string[] {
-  const beginnings = new Map<number, Needle[]>();
-  const isBeginning = new Uint8Array(1 << 16);
-  for (const needle of needles) {
-    const beginning = needle[1].readUInt16LE(0);
-    isBeginning[beginning] = 1;
-    beginnings.set(beginning, [...(beginnings.get(beginning) ?? []), needle]);
-  }
-  const found = new Set<string>();
-  for (let at = 0; at + 1 < haystack.length; at++) {
-    const beginning = haystack[at]! | (haystack[at + 1]! << 8);
-    if (isBeginning[beginning] === 0) continue;
-    for (const [name, bytes] of beginnings.get(beginning)!)
-      if (haystack.compare(bytes, 0, bytes.length, at, Math.min(at + bytes.length, haystack.length)) === 0) found.add(name);
-  }
-  return [...found];
+  return needles.filter(([, bytes]) => haystack.includes(bytes)).map(([name]) => name);
 }
 
 /** The same in the memory of a process and of its children. */
 export function findInMemory(process_: number, needles: readonly Needle[]): string[] {
   const found = new Set<string>();
   for (const member of family(process_)) {
-    for (const piece of memoryOf(member)) for (const name of findIn(piece, needles)) found.add(name);
+    for (const piece of memoryOf(member))
+      for (const name of findIn(
+        piece,
+        needles.filter(([sought]) => !found.has(sought)),
+      ))
+        found.add(name);
   }
   return [...found];
 }

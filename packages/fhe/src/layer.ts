@@ -88,3 +88,11 @@ export interface Head {
   readonly value: string;
   readonly output: Shape;
 }
+
+/** The same layers for pictures of values from 0 to 1 where the model takes 0 to `scale`: the client multiplies. */
+export function withPictureScale(head: Head, scale: number): Head {
+  if (scale === 1) return head;
+  const { channels } = head.shape;
+  const { factor, summand } = head.normalise ?? { factor: new Float64Array(channels).fill(1), summand: new Float64Array(channels) };
+  return { ...head, normalise: { factor: factor.map((value) => value * scale), summand } };
+}

@@ -50,6 +50,8 @@ export interface Program {
   readonly output: Shape;
   /** Integer programs (BFV): what one unit of the picture and of the result stands for, per output channel; null for CKKS. */
   readonly integers: IntegerForm | null;
+  /** CKKS: what the results of each layer are multiplied with on the way; with them, layers without weights compile to the same packing. */
+  readonly gains: readonly number[];
   /** One picture (channels, height, width), normalised as the head says, as the slots of each input ciphertext. */
   pack(picture: Float64Array): Float64Array[];
   /** The features (channels, height, width) in the slots of the output ciphertexts. */

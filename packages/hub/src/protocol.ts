@@ -113,6 +113,10 @@ export const cutSchema = z.strictObject({
   outline: outlineSchema,
   /** What the user does to the picture first, per channel: x * factor + summand. */
   normalise: z.strictObject({ factor: z.array(z.number()), summand: z.array(z.number()) }).nullable(),
+  /** CKKS: as `Program.gains`. */
+  gains: z.array(z.number()).max(100),
+  /** Steps of the rotation keys that the evaluator takes. */
+  rotationSteps: z.array(z.number().int()).max(1000),
   /** BFV: what one unit of a result stands for, per channel. */
   outputSteps: z.array(z.number()).max(100_000).nullable(),
   /** The layers as an ONNX file, encrypted (AES-256-GCM) under a key that the creator gives to attested enclaves alone. */
@@ -136,7 +140,7 @@ export const manifestSchema = z.strictObject({
   picture: z.strictObject({
     /** (channels, height, width) */
     shape: z.tuple([count, count, count]),
-    /** A pixel byte b is given to the model as (b / 255) * scale: 1 or 255. */
+    /** What a white pixel is to the model, 1 or 255: part of each cut's `normalise`, which takes pixels from 0 to 1. */
     scale: z.number(),
   }),
   cuts: z.array(cutSchema).min(1).max(50),

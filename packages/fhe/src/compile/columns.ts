@@ -51,9 +51,10 @@ export function planColumns(windows: Windows, slots: number, after: readonly Lay
   const all = sets.flatMap((outputs) =>
     Array.from({ length: windows.groupInputs }, (_, input) => taps.map((tap): Column => ({ outputs, input, tap }))).flat(),
   );
-  const seen = all.filter(({ outputs, input, tap }) =>
+  const seen = all.filter(({ outputs, tap }) =>
     outputs.some((output) =>
-      some(layout, output, (channel, y, x) => isInside(windows, y, x, tap) && windows.weight(channel, input, tap.row, tap.column) !== 0),
+      // Whatever the weights: whoever packs may not know them.
+      some(layout, output, (_channel, y, x) => isInside(windows, y, x, tap)),
     ),
   );
   return { windows, layout, columns: seen.length > 0 ? seen : all.slice(0, 1) };

@@ -21,6 +21,8 @@ import { windowsOf } from "./windows.ts";
 export interface CompileOptions {
   /** Whole-number programs, the same for client and evaluator: what one of the picture's 255 steps stands for; 1/255 (default) for pictures from 0 to 1, 1 for 0 to 255. */
   readonly pictureStep?: number;
+  /** What another compilation of the same layers came to (`Program.gains`): for whoever has the layers without their weights. */
+  readonly gains?: readonly number[];
 }
 
 /**
@@ -47,13 +49,14 @@ export function compile(head: Head, parameters: Parameters, options: CompileOpti
  *
  * @throws UnseenError CUT_UNAVAILABLE for more ciphertexts or products than are ever affordable
  */
-export function compileDeep(head: Head, parameters: Parameters, { pictureStep = 1 / 255 }: CompileOptions = {}): Program {
+export function compileDeep(head: Head, parameters: Parameters, { pictureStep = 1 / 255, gains }: CompileOptions = {}): Program {
   if (head.layers.length === 0)
     throw new UnseenError("CUT_UNAVAILABLE", "the cut lies before the first layer.", { hint: "Choose cut 1 or a later one." });
-  return parameters.scheme === "bfv" ? compileIntegers(head, parameters, pictureStep) : compileNumbers(head, parameters);
+  return parameters.scheme === "bfv" ? compileIntegers(head, parameters, pictureStep) : compileNumbers(head, parameters, gains);
 }
 
-function compileNumbers(head: Head, parameters: CkksParameters): Program {
+function compileNumbers(head: Head, parameters: CkksParameters, gains?: readonly number[]): Program {
+  if (gains) return writeNumbers(head, parameters, gains);
   // Once without trying pictures: what is not affordable on ciphertext may be large in clear, too.
   writeNumbers(head, parameters, gainsForPolynomials(head));
   return writeNumbers(head, parameters, gainsForRange(head));
@@ -75,6 +78,7 @@ function writeNumbers(head: Head, parameters: CkksParameters, gains: readonly nu
     shape: head.shape,
     output: head.output,
     integers: null,
+    gains,
     pack: (picture) => {
       if (picture.length !== sizeOf(head.shape)) throw wrongSize("picture", sizeOf(head.shape), picture.length);
       return start.pack(normalised(head, picture));

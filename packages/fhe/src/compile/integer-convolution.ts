@@ -44,6 +44,7 @@ export function compileIntegers(head: Head, parameters: BfvParameters, pictureSt
     shape: head.shape,
     output: head.output,
     integers,
+    gains: [],
     pack: (picture) => {
       if (picture.length !== sizeOf(head.shape)) throw wrongSize("picture", sizeOf(head.shape), picture.length);
       return packColumns(

@@ -26,6 +26,7 @@ function program(operations: readonly Operation[], output: number): Program {
     shape,
     output: shape,
     integers: null,
+    gains: [],
     ...packing,
   };
 }

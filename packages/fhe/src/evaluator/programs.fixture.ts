@@ -26,6 +26,7 @@ function program(parameters: Parameters, inputs: number, operations: readonly Op
     shape,
     output: shape,
     integers: null,
+    gains: [],
     pack: () => [],
     unpack: () => new Float64Array(),
   };

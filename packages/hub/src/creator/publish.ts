@@ -8,6 +8,7 @@ import { UnseenError } from "@unseen/core/errors.ts";
 import { compile } from "@unseen/fhe/compile/compile.ts";
 import { readHeads } from "@unseen/fhe/graph/read-heads.ts";
 import { splitModel } from "@unseen/fhe/graph/split-model.ts";
+import { withPictureScale } from "@unseen/fhe/layer.ts";
 import type { Calibration } from "@unseen/fhe/plan.ts";
 import { planCuts } from "@unseen/fhe/planner/plan-cuts.ts";
 import { uploadBlob, type TransferProgress } from "../api/blobs.ts";
@@ -45,8 +46,10 @@ export async function publishModel(
   { hub, store, progress = () => {} }: { hub: HubClient; store: CreatorStore; progress?: TransferProgress },
 ): Promise<OwnVersion> {
   const model = decodeOnnx(file);
-  const { heads, end } = readHeads(model);
   const { calibrations, budget, scale } = publication;
+  const read = readHeads(model);
+  const { end } = read;
+  const heads = read.heads.map((head) => withPictureScale(head, scale));
   const plan = planCuts({ heads, end }, { budget, ...(calibrations ? { calibrations } : {}) });
   const offered = plan.cuts.filter(({ refused }) => refused === null);
   if (offered.length === 0)
@@ -68,7 +71,7 @@ export async function publishModel(
 
   const cuts = offered.map(({ refused: _, layers, features, ...planned }): PublishedCut => {
     const head = heads[planned.cut - 1]!;
-    const { integers } = compile(head, planned.parameters, { pictureStep: scale / 255 });
+    const { integers, gains, rotations } = compile(head, planned.parameters);
     return {
       ...planned,
       layers: [...layers],
@@ -76,6 +79,8 @@ export async function publishModel(
       parameters: structuredClone(planned.parameters) as PublishedCut["parameters"],
       outline: outlineOf(head),
       normalise: head.normalise && { factor: [...head.normalise.factor], summand: [...head.normalise.summand] },
+      gains: [...gains],
+      rotationSteps: [...rotations],
       outputSteps: integers && [...integers.outputSteps],
       head: blobs.get(planned.cut)!,
     };

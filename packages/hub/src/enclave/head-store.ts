@@ -7,7 +7,7 @@ import { makeSealingKey, open } from "@unseen/attest/hpke.ts";
 import { decodeOnnx } from "@unseen/core/checkpoint/onnx.ts";
 import { UnseenError } from "@unseen/core/errors.ts";
 import { readHeads } from "@unseen/fhe/graph/read-heads.ts";
-import type { Head } from "@unseen/fhe/layer.ts";
+import { withPictureScale, type Head } from "@unseen/fhe/layer.ts";
 import { allowedParameters, parametersId } from "@unseen/fhe/parameters.ts";
 import { z } from "zod";
 import { downloadBlob } from "../api/blobs.ts";
@@ -89,7 +89,7 @@ export class HeadStore {
     const encrypted = await downloadBlob(this.#hub, cut.head, { maximum: MAXIMUM_HEAD_BYTES, signal });
     const head = readHeads(decodeOnnx(decryptHead(encrypted, Buffer.from(headKey, "base64")))).heads.at(-1);
     if (!head || head.value !== cut.value) throw unavailable("the published layers do not end at the cut.");
-    return { head, cut };
+    return { head: withPictureScale(head, manifest.picture.scale), cut };
   }
 }
 

@@ -131,6 +131,8 @@ export function exampleManifest(name: string, head: string, picture: string | nu
         seconds: 0.1,
         outline: [],
         normalise: null,
+        gains: [],
+        rotationSteps: [],
         outputSteps: null,
         head,
       },

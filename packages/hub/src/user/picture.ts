@@ -28,7 +28,7 @@ export async function readPictureFile(file: Uint8Array, [channels, height, width
   return bytes;
 }
 
-/** The model's input: bytes in its scale. */
-export function pictureValues(bytes: Uint8Array, { scale }: ModelManifest["picture"]): Float64Array {
-  return Float64Array.from(bytes, (byte) => (byte / 255) * scale);
+/** Pixels from 0 to 1. */
+export function pictureValues(bytes: Uint8Array): Float64Array {
+  return Float64Array.from(bytes, (byte) => byte / 255);
 }

@@ -138,13 +138,13 @@ export class PrivateSession {
     const { isNew } = await checkCreator(options.knownCreators, { hub: hub.url, model: manifest.name, key: manifest.creatorKey });
     const cut = chooseCut(manifest, options);
     const head = headOfOutline(cut, manifest.picture.shape);
-    const program = compile(head, cut.parameters, { pictureStep: manifest.picture.scale / 255 });
+    const program = compile(head, cut.parameters, cut.parameters.scheme === "ckks" ? { gains: cut.gains } : {});
 
     const enclave = await clock.time("verify the enclave", () => findEnclave(hub, options.policy, signal));
     const sealing = await makeSealingKey();
     const id = randomBytes(16).toString("hex");
     const session = await clock.time("make keys", () =>
-      Session.create(cut.parameters, { rotations: program.rotations, relinearises: program.relinearises }),
+      Session.create(cut.parameters, { rotations: cut.rotationSteps, relinearises: program.relinearises }),
     );
     const { relinearisation, rotation } = session.keys();
     let keys: string | null = null;
@@ -247,7 +247,7 @@ export class PrivateSession {
   }
 
   async #encrypt(picture: Uint8Array): Promise<Uint8Array[]> {
-    return this.#program.pack(pictureValues(picture, this.manifest.picture)).map((slots) => this.#session.encrypt(slots));
+    return this.#program.pack(pictureValues(picture)).map((slots) => this.#session.encrypt(slots));
   }
 
   #decrypt(outputs: readonly Uint8Array[]): Float64Array {

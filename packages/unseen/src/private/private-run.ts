@@ -13,7 +13,7 @@ import { explainSystemError, UnseenError } from "@unseen/core/errors.ts";
 import { runHead } from "@unseen/fhe/compile/run-head.ts";
 import { readHeads } from "@unseen/fhe/graph/read-heads.ts";
 import { runClear } from "@unseen/fhe/graph/run-clear.ts";
-import type { Head } from "@unseen/fhe/layer.ts";
+import { withPictureScale, type Head } from "@unseen/fhe/layer.ts";
 import { defaultObfuscation, obfuscate, restore, type Obfuscation } from "@unseen/fhe/obfuscation.ts";
 import { planCuts } from "@unseen/fhe/planner/plan-cuts.ts";
 import type { HubClient } from "@unseen/hub/api/hub-client.ts";
@@ -27,7 +27,7 @@ import type { Progress, Terminal } from "../terminal.ts";
 import { classNamesOf } from "./cuts.ts";
 import { connectHub } from "./hub-flags.ts";
 import { startLocalParties } from "./local-parties.ts";
-import { runWhole } from "./whole-model.ts";
+import { openTail, runWhole } from "./whole-model.ts";
 
 /** What is said of one picture. */
 interface Report {
@@ -81,6 +81,9 @@ interface LocalModel {
   readonly path: string;
   readonly file: Uint8Array;
   readonly model: OnnxModel;
+  /** What a white pixel is to the model. */
+  readonly scale: number;
+  /** For pixels from 0 to 1. */
   readonly heads: readonly Head[];
   readonly end: string;
   readonly labels: readonly string[];
@@ -89,12 +92,12 @@ interface LocalModel {
 /** The model that comes along. */
 const BUNDLED_MODEL = fileURLToPath(new URL("../../models/xray-cnn/model.onnx", import.meta.url));
 
-async function openLocalModel({ model: given }: PrivateRunFlags): Promise<LocalModel> {
+async function openLocalModel({ model: given, scale }: PrivateRunFlags): Promise<LocalModel> {
   const path = given === "xray" ? BUNDLED_MODEL : given;
   const file = await read(path);
   const model = decodeOnnx(file);
   const { heads, end } = readHeads(model);
-  return { path, file, model, heads, end, labels: classNamesOf(model) };
+  return { path, file, model, scale, end, heads: heads.map((head) => withPictureScale(head, scale)), labels: classNamesOf(model) };
 }
 
 function publicationOf({ labels }: LocalModel, options: PrivateRunFlags) {
@@ -166,9 +169,7 @@ async function runOne(
         creator: { features: result.seen.creator, shape: shapeOf(session.cut.features) },
       })
     : [];
-  const plain = local
-    ? await compareWithPlain(local, session.cut.cut, pictureValues(bytes, session.manifest.picture), result.features)
-    : {};
+  const plain = local ? await compareWithPlain(local, session.cut.cut, pictureValues(bytes), result.features) : {};
   const { label, decision, outputs, stages } = result;
   terminal.print(`${file}: ${label}`);
   return { file, label, decision, outputs, stages, views, ...plain };
@@ -180,7 +181,10 @@ function shapeOf([channels, height, width]: readonly [number, number, number]) {
 
 async function compareWithPlain(local: LocalModel, cut: number, picture: Float64Array, features: Float64Array) {
   const clear = runClear(local.heads[cut - 1]!, picture);
-  const outputs = await runWhole(local.path, picture);
+  const outputs = await runWhole(
+    local.path,
+    picture.map((value) => value * local.scale),
+  );
   const decision = largest(outputs[0]!.values);
   return { plainLabel: local.labels[decision] ?? `class ${decision}`, maxError: largestDifference(clear, features) };
 }
@@ -194,21 +198,17 @@ async function runWithoutParties(file: string, local: LocalModel, options: Priva
   );
   if (!planned) throw new UnseenError("CUT_UNAVAILABLE", `the model has no cut ${wanted}: ${plan.end}`, { hint: "See `unseen cuts`." });
   const head = local.heads[wanted - 1]!;
-  const picture = pictureValues(await readPictureFile(await read(file), [head.shape.channels, head.shape.height, head.shape.width]), {
-    scale: options.scale,
-    shape: [1, 1, 1],
-  });
+  const picture = pictureValues(await readPictureFile(await read(file), [head.shape.channels, head.shape.height, head.shape.width]));
   const started = performance.now();
   const features = runHead(head, picture, {
     mode: options.mode as "disable" | "simulate",
     parameters: planned.parameters,
-    pictureStep: options.scale / 255,
     uniform: secureUniform(),
   });
   const seconds = (performance.now() - started) / 1000;
   const seen = restore(obfuscate(features, head.output, obfuscationOf(options), secureUniform()));
-  const { runTail } = await import("./whole-model.ts");
-  const outputs = await runTail(local.model, wanted, seen);
+  const tail = await openTail(local.model, wanted);
+  const outputs = await tail.run(seen).finally(tail.close);
   const decision = largest(outputs[0]!.values);
   const plain = await compareWithPlain(local, wanted, picture, features);
   return {

@@ -21,15 +21,22 @@ export async function runWhole(path: string, picture: Float64Array): Promise<Ans
   }
 }
 
-/** Outputs of the layers after a cut. */
-export async function runTail(model: OnnxModel, cut: number, features: Float32Array): Promise<Answer["outputs"]> {
+/** The layers after a cut. */
+export interface OpenTail {
+  run(features: Float32Array): Promise<Answer["outputs"]>;
+  close(): Promise<void>;
+}
+
+/** Opens the layers after a cut. */
+export async function openTail(model: OnnxModel, cut: number): Promise<OpenTail> {
   const path = join(tmpdir(), `unseen-tail-${randomBytes(8).toString("hex")}.onnx`);
+  await writeFile(path, splitModel(model, cut).tail, { mode: 0o600 });
   const runner = new TailRunner();
-  try {
-    await writeFile(path, splitModel(model, cut).tail, { mode: 0o600 });
-    return await runner.run(path, features);
-  } finally {
-    runner.close();
-    await rm(path, { force: true });
-  }
+  return {
+    run: (features) => runner.run(path, features),
+    async close() {
+      runner.close();
+      await rm(path, { force: true });
+    },
+  };
 }
