@@ -6,12 +6,13 @@ import { cpus, totalmem } from "node:os";
 import { parseArgs } from "node:util";
 import { decode } from "./decode.ts";
 import { encoders } from "./encoders.ts";
+import { fhe } from "./fhe.ts";
 import { gateway } from "./gateway.ts";
 import { lab } from "./lab.ts";
 import { printTable, type Figure } from "./measure.ts";
 import { transform } from "./transform.ts";
 
-const benchmarks: Readonly<Record<string, () => Promise<Figure[]>>> = { transform, decode, encoders, gateway, lab };
+const benchmarks: Readonly<Record<string, () => Promise<Figure[]>>> = { transform, decode, encoders, fhe, gateway, lab };
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { json: { type: "boolean" } } });
 const names = positionals.length > 0 ? positionals : Object.keys(benchmarks);

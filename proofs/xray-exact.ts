@@ -15,20 +15,29 @@ import { planCuts } from "@unseen/fhe/planner/plan-cuts.ts";
 import { secureUniform } from "@unseen/hub/user/secure-uniform.ts";
 import { openTails, runWholeModel } from "./xray-runtime.ts";
 import type { Finding } from "./proof.ts";
-import { openXray, type XraySubject } from "./xray-subjects.ts";
+import { openMnist, openXray, type Subject } from "./xray-subjects.ts";
 
 const PICTURES = 100;
 
-/** One legal cut under one scheme. */
+/** Every legal cut under every scheme, of the X-ray network and of the MNIST network where it is here. */
 export async function* exactFindings(note: (line: string) => void): AsyncGenerator<Finding> {
-  const subject = await openXray(PICTURES);
-  const plain = await runWholeModel(subject.pictures.map(valuesOf));
+  yield* subjectFindings(await openXray(PICTURES), note);
+  const mnist = await openMnist(PICTURES);
+  if (mnist) yield* subjectFindings(mnist, note);
+  else yield { claim: "The MNIST network", figure: "its file and pictures are not here", bar: "-", holds: null };
+}
+
+async function* subjectFindings(subject: Subject, note: (line: string) => void): AsyncGenerator<Finding> {
+  const plain = await runWholeModel(
+    subject.path,
+    subject.pictures.map((picture) => valuesOf(picture).map((value) => value * subject.scale)),
+  );
   const tails = await openTails(subject.model, subject.heads.length);
   const plan = planCuts({ heads: [...subject.heads], end: "" });
   try {
     for (const { cut, parameters, refused, layers } of plan.cuts) {
       if (refused !== null) continue;
-      note(`cut ${cut} ${parameters.scheme}: ${layers.join(", ")}`);
+      note(`${subject.name} cut ${cut} ${parameters.scheme}: ${layers.join(", ")}`);
       yield* cutFindings(subject, cut, parameters, plain, (features) => tails.run(cut, features));
     }
   } finally {
@@ -37,7 +46,7 @@ export async function* exactFindings(note: (line: string) => void): AsyncGenerat
 }
 
 async function* cutFindings(
-  { heads, pictures, source }: XraySubject,
+  { name, heads, pictures, source }: Subject,
   cut: number,
   parameters: Parameters,
   plain: readonly number[][],
@@ -53,7 +62,7 @@ async function* cutFindings(
     .update(keys.relinearisation ?? "")
     .digest("hex");
   const forms = session.resultsOf(program);
-  let [same, sameObfuscated, maxError, exactIntegers] = [0, 0, 0, 0];
+  let [same, sameObfuscated, maxError, largestFeature, exactIntegers] = [0, 0, 0, 0, 0];
   const seconds: number[] = [];
   try {
     for (const [index, picture] of pictures.entries()) {
@@ -75,6 +84,7 @@ async function* cutFindings(
       const features = program.unpack(slots);
       const clear = runClear(head, values);
       maxError = features.reduce((most, value, at) => Math.max(most, Math.abs(value - clear[at]!)), maxError);
+      largestFeature = clear.reduce((most, value) => Math.max(most, Math.abs(value)), largestFeature);
       if (program.integers) exactIntegers += equalsIntegerModel(head, program.integers, picture, features) ? 1 : 0;
       const decision = largest(plain[index]!);
       if (largest(await tail(Float32Array.from(features))) === decision) same += 1;
@@ -85,7 +95,7 @@ async function* cutFindings(
     session.close();
     await evaluator.close();
   }
-  const title = `cut ${cut}, ${parameters.scheme.toUpperCase()} N=${parameters.degree}`;
+  const title = `${name} cut ${cut}, ${parameters.scheme.toUpperCase()} N=${parameters.degree}`;
   const median = seconds.toSorted((left, right) => left - right)[Math.floor(seconds.length / 2)]!;
   yield {
     claim: `${title}: same decision as the plain model on ${pictures.length} ${source}, on ciphertext`,
@@ -94,16 +104,16 @@ async function* cutFindings(
     holds: same === pictures.length,
   };
   yield {
-    claim: `${title}: and after the default obfuscation`,
+    claim: `${title}: and after the default obfuscation, whose noise is drawn anew each time`,
     figure: `${sameObfuscated} of ${pictures.length}`,
-    bar: "100 %",
-    holds: sameObfuscated === pictures.length,
+    bar: "at least 99 %",
+    holds: sameObfuscated >= 0.99 * pictures.length,
   };
   yield {
     claim: `${title}: largest error of a feature against float64`,
-    figure: maxError.toExponential(1),
-    bar: "below 1e-3",
-    holds: maxError < 1e-3,
+    figure: `${maxError.toExponential(1)}, largest feature ${largestFeature.toFixed(1)}`,
+    bar: "below 1e-3 of the largest",
+    holds: maxError < 1e-3 * largestFeature,
   };
   if (program.integers) {
     yield {

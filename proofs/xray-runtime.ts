@@ -8,13 +8,12 @@ import { join } from "node:path";
 import type { OnnxModel } from "@unseen/core/checkpoint/onnx.ts";
 import { splitModel } from "@unseen/fhe/graph/split-model.ts";
 import { TailRunner } from "@unseen/hub/creator/tail-runner.ts";
-import { XRAY_MODEL } from "./xray-subjects.ts";
 
-/** First output of the whole model for each picture. */
-export async function runWholeModel(pictures: readonly Float64Array[]): Promise<number[][]> {
+/** First output of the whole model for each picture, as the model takes it. */
+export async function runWholeModel(path: string, pictures: readonly Float64Array[]): Promise<number[][]> {
   const runner = new TailRunner();
   const results: number[][] = [];
-  for (const picture of pictures) results.push((await runner.run(XRAY_MODEL, Float32Array.from(picture)))[0]!.values);
+  for (const picture of pictures) results.push((await runner.run(path, Float32Array.from(picture)))[0]!.values);
   runner.close();
   return results;
 }

@@ -13,6 +13,8 @@ const FIRST_PAUSE = 200; // ms
 const LONGEST_PAUSE = 3_000; // ms
 /** What a request may take beyond the wait that it asks for. */
 const TIMEOUT = 30_000; // ms
+/** Answers that may break off before one is whole. */
+const MAXIMUM_BREAKS = 5;
 
 /** How one request differs from the others. */
 export interface RequestOptions {
@@ -31,12 +33,12 @@ export interface RequestOptions {
 /** Speaks to one hub as one account. */
 export class HubClient {
   readonly url: string;
+  /** Milliseconds that a hub may be away. */
+  readonly patience: number;
   readonly #apiKey: string | null;
-  readonly #patience: number;
 
   /**
    * @param apiKey null = what everybody may read
-   * @param patience milliseconds that a hub may be away
    * @throws UnseenError USAGE for an address that is none
    */
   constructor(url: string, apiKey: string | null, patience = PATIENCE) {
@@ -47,18 +49,18 @@ export class HubClient {
       });
     this.url = address.href.replace(/\/$/, "");
     this.#apiKey = apiKey;
-    this.#patience = patience;
+    this.patience = patience;
   }
 
-  /** JSON of one answer, checked. @throws UnseenError HUB_UNREACHABLE, HUB_REFUSED, HUB_PROTOCOL's kin, or the code that the hub gave */
+  /** JSON of one answer, checked. @throws UnseenError HUB_UNREACHABLE, HUB_REFUSED, or the code that the hub gave */
   async json<Schema extends z.ZodType>(
     method: string,
     path: string,
     schema: Schema,
     options: RequestOptions = {},
   ): Promise<z.infer<Schema>> {
-    const text = new TextDecoder().decode(await readLimited(await this.send(method, path, options), limits.jsonBytes * 2));
-    const parsed = schema.safeParse(parseJson(text));
+    const { bytes } = await this.whole(method, path, limits.jsonBytes * 2, options);
+    const parsed = schema.safeParse(parseJson(new TextDecoder().decode(bytes)));
     if (!parsed.success)
       throw new UnseenError("HUB_REFUSED", "the hub's answer does not follow the protocol.", {
         hint: "Check that --hub is a model hub of this version.",
@@ -66,9 +68,28 @@ export class HubClient {
     return parsed.data;
   }
 
+  /** One answer and its body of at most so many bytes; asked for again where the connection breaks within it. Throws as {@link json}. */
+  async whole(
+    method: string,
+    path: string,
+    maximum: number,
+    options: RequestOptions = {},
+  ): Promise<{ readonly answer: Response; readonly bytes: Uint8Array }> {
+    for (let breaks = 1; ; breaks++) {
+      const answer = await this.send(method, path, options);
+      try {
+        return { answer, bytes: await readLimited(answer, maximum) };
+      } catch (error) {
+        options.signal?.throwIfAborted();
+        if (UnseenError.isInstance(error)) throw error;
+        if (breaks === MAXIMUM_BREAKS) throw unreachable(this.url, error);
+      }
+    }
+  }
+
   /** One answer with a status of 2xx or one that is accepted. Throws as {@link json}. */
   async send(method: string, path: string, options: RequestOptions = {}): Promise<Response> {
-    const deadline = performance.now() + this.#patience;
+    const deadline = performance.now() + this.patience;
     for (let pause = FIRST_PAUSE; ; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
       const answer = await this.#attempt(method, path, options).catch((error: unknown) => {
         options.signal?.throwIfAborted();
@@ -103,7 +124,7 @@ export class HubClient {
 }
 
 /** A body of at most so many bytes (CWE-400). @throws UnseenError HUB_REFUSED beyond it */
-export async function readLimited(response: Response, maximum: number, onPart: (bytes: number) => void = () => {}): Promise<Uint8Array> {
+async function readLimited(response: Response, maximum: number): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   let length = 0;
   for await (const part of response.body ?? []) {
@@ -111,7 +132,6 @@ export async function readLimited(response: Response, maximum: number, onPart: (
     if (length > maximum)
       throw new UnseenError("HUB_REFUSED", `the hub sends more than ${maximum} bytes.`, { hint: "Check that --hub is a model hub." });
     parts.push(part);
-    onPart(part.length);
   }
   return new Uint8Array(Buffer.concat(parts));
 }
@@ -129,7 +149,7 @@ function retryAfter(answer: Response | Error): number | null {
   return Number.isFinite(seconds) ? Math.min(Math.max(seconds * 1000, FIRST_PAUSE), LONGEST_PAUSE) : null;
 }
 
-function unreachable(url: string, cause: Error): UnseenError {
+function unreachable(url: string, cause: unknown): UnseenError {
   return new UnseenError("HUB_UNREACHABLE", `no answer from the hub at ${url}.`, {
     hint: "Check the address, and that `unseen hub serve` runs there.",
     cause,
