@@ -19,7 +19,7 @@ export interface Obfuscation {
   readonly channels: number;
 }
 
-/** Noise of 2^-11 of the range in 12 bits: a hundred thousand times the error of CKKS, and no decision changed in our measurements. */
+/** Noise of 2^-11 of the range in 12 bits: thousands of times the error of CKKS. It protects the key, and hardly hides the picture (`npm run prove -- xray/leak`). */
 export const defaultObfuscation: Obfuscation = { clip: null, noise: 2 ** -11, bits: 12, channels: 1 };
 
 /** Features as they are sent: `values[i] * step` stands for feature i. */

@@ -91,20 +91,26 @@ export async function askForWork(
   return answer ?? null;
 }
 
-export async function renewLease(hub: HubClient, job: string, lease: string): Promise<void> {
-  await hub.json("POST", `/v1/work/${job}/renew`, z.unknown(), { body: { lease } });
+export async function renewLease(hub: HubClient, job: string, lease: string, signal?: AbortSignal): Promise<void> {
+  await hub.json("POST", `/v1/work/${job}/renew`, z.unknown(), { body: { lease }, signal });
 }
 
-export async function finishWork(hub: HubClient, job: string, lease: string, blob: string): Promise<void> {
-  await hub.json("POST", `/v1/work/${job}/done`, z.unknown(), { body: { lease, blob } });
+export async function finishWork(
+  hub: HubClient,
+  job: string,
+  result: { lease: string; blob: string },
+  signal?: AbortSignal,
+): Promise<void> {
+  await hub.json("POST", `/v1/work/${job}/done`, z.unknown(), { body: result, signal });
 }
 
 export async function failWork(
   hub: HubClient,
   job: string,
   failure: { lease: string; code: string; message: string; again: boolean },
+  signal?: AbortSignal,
 ): Promise<void> {
-  await hub.json("POST", `/v1/work/${job}/fail`, z.unknown(), { body: failure });
+  await hub.json("POST", `/v1/work/${job}/fail`, z.unknown(), { body: failure, signal });
 }
 
 /** Whom a question is for. */
@@ -137,8 +143,9 @@ export async function answerCall(
   hub: HubClient,
   id: string,
   answer: { body: unknown; error: { code: string; message: string } | null },
+  signal?: AbortSignal,
 ): Promise<void> {
-  await hub.json("POST", `/v1/calls/${id}/answer`, z.unknown(), { body: answer });
+  await hub.json("POST", `/v1/calls/${id}/answer`, z.unknown(), { body: answer, signal });
 }
 
 /** A new account and its API key, which the hub shows once. The client must speak with the hub's admin key. */

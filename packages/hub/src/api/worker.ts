@@ -65,14 +65,15 @@ export function startWorker(party: Party, { hub, hands, log }: WorkerOptions): W
       (given) => ({ body: given, error: null }),
       (error: unknown) => ({ body: null, error: describe(error) }),
     );
-    await answerCall(hub, id, answer);
+    await answerCall(hub, id, answer, signal);
   };
 
   const performJob = async (job: Job, lease: string, leaseSeconds: number): Promise<void> => {
     const given = new AbortController();
+    const ended = new AbortController();
     const renewal = setInterval(
       () => {
-        renewLease(hub, job.id, lease).catch((error: unknown) => {
+        renewLease(hub, job.id, lease, AbortSignal.any([signal, ended.signal])).catch((error: unknown) => {
           // The job was cancelled, or is someone else's by now.
           if (UnseenError.isInstance(error) && (error.code === "CONFLICT" || error.code === "JOB_NOT_FOUND")) given.abort(error);
         });
@@ -80,17 +81,19 @@ export function startWorker(party: Party, { hub, hands, log }: WorkerOptions): W
       (leaseSeconds * 1000) / 3,
     );
     try {
-      const sealed = await party.perform(job, AbortSignal.any([signal, given.signal]));
-      given.signal.throwIfAborted();
-      await finishWork(hub, job.id, lease, await uploadBlob(hub, sealed));
+      const until = AbortSignal.any([signal, given.signal]);
+      const sealed = await party.perform(job, until);
+      until.throwIfAborted();
+      await finishWork(hub, job.id, { lease, blob: await uploadBlob(hub, sealed, undefined, until) }, until);
       log(`${party.title}: ${job.id} done.`);
     } catch (error) {
       if (signal.aborted || given.signal.aborted) return;
       const { code, message } = describe(error);
       log(`${party.title}: ${job.id} failed: ${code}, ${message}`);
-      await failWork(hub, job.id, { lease, code, message, again: party.retried.has(code) });
+      await failWork(hub, job.id, { lease, code, message, again: party.retried.has(code) }, signal);
     } finally {
       clearInterval(renewal);
+      ended.abort();
     }
   };
 

@@ -22,7 +22,7 @@ export class TailRunner {
 
   /**
    * The model's outputs for one picture's features.
-   * @throws UnseenError CHECKPOINT_* for a file that is no model, ENGINE_CRASHED, MODEL_NOT_FOUND for values that are not numbers
+   * @throws UnseenError CHECKPOINT_* for a file that is no model, ENGINE_CRASHED, JOB_FAILED for outputs that are no finite numbers
    */
   async run(path: string, features: Float32Array): Promise<Answer["outputs"]> {
     const { stem, shape } = await this.#open(path);

@@ -53,9 +53,11 @@ export class HeadStore {
 
   /** The layers that a job names. @throws UnseenError CUT_UNAVAILABLE, SEALED_INVALID, and what the creator refuses with */
   get(job: Job, signal: AbortSignal): Promise<OpenedCut> {
+    if (signal.aborted) return Promise.reject(signal.reason);
     const id = `${job.version}/${job.cut}/${job.scheme}`;
     const known = this.#opened.get(id);
-    if (known) return known;
+    // Whoever began it may have been stopped, which says nothing to those who wait with them.
+    if (known) return known.catch(() => this.get(job, signal));
     const opened = this.#open(job, signal);
     this.#opened.set(id, opened);
     opened.catch(() => this.#opened.delete(id));

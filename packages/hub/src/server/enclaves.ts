@@ -48,7 +48,7 @@ export class Enclaves {
     return rows.map((row) => ({ ...row, seen: row.seen.toISOString() }));
   }
 
-  /** Forgets keys of enclaves that are gone: each start makes a new one. */
+  /** Forgets keys of enclaves that are gone: a machine that is set up anew has another. */
   async sweep(): Promise<void> {
     await this.#database.query("DELETE FROM enclaves WHERE seen < now() - interval '1 day'");
   }

@@ -29,11 +29,10 @@ export function leakMarkup(leak: Leak): Markup {
     ${
       pictures === null
         ? ""
-        : html`<img
-            src="/v1/blobs/${pictures}"
-            alt="Above: pictures of the test. Below: what the inverter recovered of them."
-            loading="lazy"
-          />`
+        : html`<figure>
+            <img src="/v1/blobs/${pictures}" alt="Pictures of the test, and what the inverter recovered of them." loading="lazy" />
+            <figcaption>Above: pictures of the test. Below: what was rebuilt from their features alone.</figcaption>
+          </figure>`
     }
   </div>`;
 }

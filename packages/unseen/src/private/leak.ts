@@ -2,6 +2,9 @@
  * The work of `unseen leak`.
  * @module
  */
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
 import { writeFileAtomically } from "@unseen/client/atomic-file.ts";
 import { openOnnx } from "@unseen/core/checkpoint/onnx.ts";
 import { UnseenError } from "@unseen/core/errors.ts";
@@ -48,10 +51,13 @@ export async function showLeak(path: string, options: LeakFlags, terminal: Termi
   } finally {
     await tail.close();
   }
+  const digest = createHash("sha256")
+    .update(await readFile(path))
+    .digest("hex");
   const { pictures: sheet, best, inverters, seconds, ...leak } = report;
   await writeFileAtomically(options.pictures, sheet, 0o644);
   for (const line of describe(report, options.pictures)) terminal.print(line);
-  return { leak, picturesFile: options.pictures, best, inverters, seconds };
+  return { model: digest, effort: options.effort, leak, picturesFile: resolve(options.pictures), best, inverters, seconds };
 }
 
 function describe(report: LeakReport, file: string): string[] {
