@@ -14,7 +14,7 @@ export async function fhe(): Promise<Figure[]> {
   let memory = 0;
   for await (const times of measureFirstLayers()) {
     figures.push(...cutFigures(times));
-    memory = Math.max(memory, ...times.onCiphertext.map((each) => each.memory));
+    memory = Math.max(memory, times.memory);
   }
   figures.push({ name: "memory of the process, all cuts in turn (RSS)", value: memory, unit: "MiB" });
   figures.push(...(await throughput()));

@@ -39,6 +39,8 @@ export interface CutTimes {
   /** Under equivariant encryption, strength `rotate`. */
   readonly encrypted: readonly number[];
   readonly onCiphertext: readonly SchemeTimes[];
+  /** MiB of this process, its workers included, when the cut was done. */
+  readonly memory: number;
 }
 
 /** One cut under one scheme. */
@@ -49,8 +51,6 @@ export interface SchemeTimes {
   /** Seconds of the user's steps, and of the first evaluation from the start of its worker. */
   readonly seconds: { readonly keys: number; readonly encrypt: number; readonly cold: number; readonly decrypt: number };
   readonly bytes: { readonly keys: number; readonly picture: number; readonly features: number };
-  /** MiB of this process when the cut was done. */
-  readonly memory: number;
 }
 
 /** The bundled network with the cuts that its plan offers. */
@@ -117,9 +117,8 @@ async function measureCut(
       warm: times[`ciphertext ${at}`]!,
       seconds: { keys: job.seconds.keys, encrypt: job.seconds.encrypt, cold: colds[at]!, decrypt: job.decrypt() },
       bytes: job.bytes(),
-      memory,
     }));
-    return { plain: times["plain"]!, encrypted: times["encrypted"]!, onCiphertext };
+    return { plain: times["plain"]!, encrypted: times["encrypted"]!, onCiphertext, memory };
   } finally {
     for (const engine of engines) engine.stop();
     for (const job of jobs) job.close();

@@ -12,7 +12,7 @@ export async function* slowdownFindings(note: (line: string) => void): AsyncGene
     const title = `first layers, cut ${cut}`;
     yield measured(`${title}: EE : plain`, medianRatio(encrypted, plain), `${microseconds(encrypted)} : ${microseconds(plain)}`);
     for (const { parameters, warm } of onCiphertext) {
-      const times = `${median(warm).toFixed(2)} s : ${microseconds(plain)}`;
+      const times = `${(1e3 * median(warm)).toFixed(0)} ms : ${microseconds(plain)}`;
       yield measured(`${title}, ${parameters.scheme.toUpperCase()}: FHE : plain`, medianRatio(warm, plain), times);
     }
   }

@@ -83,6 +83,9 @@ describe("unseen private-run", () => {
     assert.equal(onlyObject(outcome.stdout)["attestation"], "simulator");
     const models = await fetch(`${parties.url}/v1/enclaves`, { headers: { authorization: `Bearer ${parties.apiKeys.user}` } });
     assert.match(await models.text(), /simulator/);
+    assert.equal(models.headers.get("unseen-attestation"), "simulator");
+    assert.match(await (await fetch(parties.url)).text(), /SIMULATOR/);
+    assert.match(parties.stderrOf("hub"), /SIMULATOR/);
     assert.match(parties.stderrOf("enclave"), /SIMULATOR/);
     assert.match(parties.stderrOf("creator"), /SIMULATOR/);
   });
@@ -112,6 +115,84 @@ describe("unseen private-run", () => {
       assert.equal((onlyObject(outcome.stdout)["error"] as { code: string }).code, code);
       assert.doesNotMatch(outcome.stderr, /\n\s+at /);
     }
+  });
+});
+
+describe("around it", () => {
+  test("cuts are listed with their costs, and the operator that ends them", async () => {
+    const plan = await ask<{
+      cuts: { cut: number; parameters: { scheme: string }; keyBytes: number; refused: string | null }[];
+      end: string;
+    }>(["cuts", XRAY_MODEL], user());
+    assert.deepEqual(
+      plan.cuts.map(({ cut, parameters, refused }) => [cut, parameters.scheme, refused]),
+      [
+        [1, "ckks", null],
+        [1, "bfv", null],
+        [2, "ckks", null],
+        [3, "ckks", null],
+      ],
+    );
+    assert.match(plan.end, /Relu/);
+    const hasty = await ask<{ cuts: { refused: string | null }[] }>(["cuts", XRAY_MODEL, "--calibrate", "--budget", "0.1"], user());
+    assert.match(hasty.cuts.at(-1)!.refused!, /80 %/);
+  });
+
+  test("the leak of a cut is measured, and published only for the model and the attacker that it is of", async () => {
+    const pictures = join(parties.directory, "leak.png");
+    const outcome = await runCommand(["leak", XRAY_MODEL, "--cut", "1", "--effort", "quick", "--pictures", pictures, "--json"], user());
+    assert.equal(outcome.code, 0, outcome.stderr);
+    const { leak } = onlyObject<{ leak: { psnr: number; psnrBaseline: number; decisionsKept: number } }>(outcome.stdout);
+    assert.ok(leak.psnr > leak.psnrBaseline + 5, "the attacker does better than without the features");
+    assert.ok((await sharp(readFileSync(pictures)).metadata()).width > 100);
+    const report = join(parties.directory, "leak.json");
+    const publish = async (): Promise<string> => {
+      const refused = await runCommand(
+        [
+          "hub",
+          "publish",
+          XRAY_MODEL,
+          "--name",
+          "leaky",
+          "--leak",
+          report,
+          "--directory",
+          parties.homes.creator,
+          "--hub-key",
+          parties.apiKeys.creator,
+        ],
+        user(),
+      );
+      assert.equal(refused.code, 1);
+      return refused.stderr;
+    };
+    writeFileSync(report, outcome.stdout);
+    assert.match(await publish(), /--effort quick/);
+    writeFileSync(report, outcome.stdout.replace(/"model":"[0-9a-f]{64}"/, `"model":"${"0".repeat(64)}"`));
+    assert.match(await publish(), /another model/);
+  });
+
+  for (const mode of ["disable", "simulate"]) {
+    test(`--local --mode ${mode} needs no other party`, async () => {
+      const result = await ask<{ decision: number; maxError: number; label: string; plainLabel: string }>(
+        ["private-run", "--local", "--mode", mode, "--cut", "3", file],
+        user(),
+      );
+      assert.equal(result.decision, await plainDecision());
+      assert.equal(result.label, result.plainLabel);
+      assert.ok(mode === "disable" ? result.maxError === 0 : result.maxError > 0 && result.maxError < 1e-3);
+    });
+  }
+
+  test("the hub's models are listed for everybody", async () => {
+    const { models } = await ask<{ models: { name: string; version: string; manifest: { leaks: unknown[] } }[] }>(
+      ["hub", "models"],
+      user(),
+    );
+    assert.deepEqual(
+      models.map(({ name, version }) => [name, version]),
+      [["xray", parties.version]],
+    );
   });
 });
 

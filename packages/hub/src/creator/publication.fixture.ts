@@ -20,11 +20,13 @@ export const publication: Publication = {
   budget: 60,
 };
 
-/** Every run of four weights of the network, as its file has them: 16 bytes. */
+/** Runs of four weights of the network, as its file has them: the first 16 bytes of every 64. */
 export function weightRuns(): Buffer[] {
   const floats = [...decodeOnnx(xrayFile).graph.initializers.values()].filter(({ type }) => type === "float32");
   return floats.flatMap((tensor) => {
     const bytes = tensor.read();
-    return Array.from({ length: Math.floor(bytes.length / 16) }, (_, index) => Buffer.from(bytes.slice(index * 16, index * 16 + 16)));
+    return Array.from({ length: Math.floor((bytes.length + 48) / 64) }, (_, index) =>
+      Buffer.from(bytes.slice(index * 64, index * 64 + 16)),
+    );
   });
 }

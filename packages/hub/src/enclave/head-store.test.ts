@@ -39,6 +39,7 @@ before(async () => {
 });
 after(async () => {
   await creator.close();
+ 
   await hub.stop();
   directory.remove();
 });

@@ -35,9 +35,13 @@ export function createApplication(hub: Hub, log: (line: string) => void): Hono<E
     context.header("cache-control", "no-store");
     context.header("referrer-policy", "no-referrer");
     await next();
+    const isSimulated = await hub.enclaves.hasSimulator();
+    if (isSimulated) context.header("unseen-attestation", "simulator");
     const route = routePath(context, -1);
     hub.metrics.count(context.req.method, route, context.res.status);
-    log(`${context.req.method} ${route} ${context.res.status} ${Math.round(performance.now() - start)} ms`);
+    log(
+      `${context.req.method} ${route} ${context.res.status} ${Math.round(performance.now() - start)} ms${isSimulated ? " (SIMULATOR)" : ""}`,
+    );
   });
   application.get("/health", async (context) => {
     await hub.database.query("SELECT 1");

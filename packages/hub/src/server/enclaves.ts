@@ -9,6 +9,9 @@ const SEEN_SECONDS = 120;
 /** How often the same key is written down: enclaves ask all the time. */
 const WRITE_SECONDS = 10;
 
+/** How long it is remembered whether one is a simulator. */
+const SIMULATOR_SECONDS = 2;
+
 /** An enclave as `GET /v1/enclaves` shows it. */
 export interface SeenEnclave {
   /** HPKE public key, base64. */
@@ -23,6 +26,7 @@ export interface SeenEnclave {
 /** The enclaves of one hub. */
 export class Enclaves {
   readonly #database: Database;
+  #simulator: { readonly known: Promise<boolean>; readonly until: number } | null = null;
 
   constructor(database: Database) {
     this.#database = database;
@@ -46,6 +50,19 @@ export class Enclaves {
        ORDER BY seen DESC LIMIT 1000`,
     );
     return rows.map((row) => ({ ...row, seen: row.seen.toISOString() }));
+  }
+
+  /** Whether one of them is a simulator, which every answer of the hub then says. Looked up every few seconds. */
+  hasSimulator(): Promise<boolean> {
+    const now = performance.now();
+    if (this.#simulator === null || this.#simulator.until < now) {
+      const known = this.list().then(
+        (enclaves) => enclaves.some(({ attestation }) => attestation === "simulator"),
+        () => false,
+      );
+      this.#simulator = { known, until: now + SIMULATOR_SECONDS * 1000 };
+    }
+    return this.#simulator.known;
   }
 
   /** Forgets keys of enclaves that are gone: a machine that is set up anew has another. */

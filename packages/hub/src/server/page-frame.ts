@@ -33,6 +33,7 @@ section.cut { margin-top: 1rem; padding: 1rem 1.25rem; border: 1px solid var(--l
 section.cut h3, p.facts + .scroll { margin-bottom: .5rem; }
 section.cut h3 small { font-weight: 400; opacity: .75; }
 .leak { margin-top: 1rem; padding-top: 1rem; border-top: 1px solid var(--line); }
+.warning { border: 2px solid #b45309; border-radius: .5rem; padding: .5rem .75rem; }
 .leak figure { margin: 0; } .leak figcaption { font-size: .9em; opacity: .75; }
 .leak img { max-width: 100%; height: auto; margin-top: .75rem; border-radius: .25rem; image-rendering: pixelated; }
 .missing { opacity: .75; font-style: italic; }

@@ -15,21 +15,22 @@ import type { Environment } from "./request.ts";
 export function addPages(application: Hono<Environment>, hub: Hub): void {
   application.get("/", async (context) => {
     context.header("content-security-policy", PAGE_POLICY);
-    return context.html(listPage(await hub.catalogue.list()));
+    return context.html(listPage(await hub.catalogue.list(), await hub.enclaves.hasSimulator()));
   });
   application.get("/models/:name", async (context) => {
     const model = await hub.catalogue.model(context.req.param("name"));
     const wanted = context.req.query("version") ?? model.versions[0]!.version;
     const { version, manifest } = await hub.catalogue.version(wanted, model.name);
     context.header("content-security-policy", PAGE_POLICY);
-    return context.html(modelPage(model, version, manifest));
+    return context.html(modelPage(model, version, manifest, await hub.enclaves.hasSimulator()));
   });
 }
 
-function listPage(models: readonly ListedModel[]): Markup {
+function listPage(models: readonly ListedModel[], isSimulated: boolean): Markup {
   return page(
     "Unseen model hub",
-    html`<h1>Models</h1>
+    html`${isSimulated ? warning() : ""}
+      <h1>Models</h1>
       <p class="facts">
         Their first layers run on your encrypted picture; the rest runs at whoever made them, on features that you have decrypted and
         coarsened. The hub passes on what it cannot open.
@@ -61,12 +62,13 @@ function listPage(models: readonly ListedModel[]): Markup {
   );
 }
 
-function modelPage(model: ListedModel, version: string, manifest: ModelManifest): Markup {
+function modelPage(model: ListedModel, version: string, manifest: ModelManifest, isSimulated: boolean): Markup {
   const { name, card, licence, labels, picture, cuts } = manifest;
   const [channels, height, width] = picture.shape;
   return page(
     `${name} - Unseen model hub`,
-    html`<nav><a href="/">All models</a></nav>
+    html`${isSimulated ? warning() : ""}
+      <nav><a href="/">All models</a></nav>
       <h1>${name}</h1>
       <p class="facts">
         By ${model.creator}. Licence ${licence}. Pictures of ${width} x ${height}, ${channels} ${channels === 1 ? "channel" : "channels"};
@@ -93,6 +95,12 @@ function modelPage(model: ListedModel, version: string, manifest: ModelManifest)
       </ul>
       <p class="facts">Version <code>${version}</code>, model file <code>${manifest.model}</code>.</p>`,
   );
+}
+
+function warning(): Markup {
+  return html`<p class="warning">
+    <strong>SIMULATOR.</strong> An enclave here is not trusted hardware: for tests and demonstrations alone.
+  </p>`;
 }
 
 function cutMarkup(cut: PublishedCut, { leaks }: ModelManifest): Markup {
