@@ -59,7 +59,7 @@ const cases: readonly Case[] = [
   {
     what: "simulator under a production policy",
     code: "ATTESTATION_SIMULATOR",
-    policy: ({ simulatorRoot: _, ...policy }) => policySchema.parse({ ...policy, mode: "production" }),
+    policy: (policy) => policySchema.parse({ ...policy, mode: "production", simulatorRoot: undefined }),
   },
 ];
 

@@ -80,6 +80,28 @@ function ownPackage(source: Source, specifier: string): string | null {
   return /^packages\/([^/]+)\//.exec(target)?.[1] ?? `outside packages (${target})`;
 }
 
+const SERVER = "packages/hub/src/server/";
+
+/** Imports below a folder that are not allowed. An empty folder fails. */
+function slipsOf(folder: string, mayImport: (source: Source, specifier: string) => boolean): string[] {
+  const files = shipped.filter(({ path }) => path.startsWith(folder));
+  assert.ok(files.length > 3, `${folder} is where it was`);
+  return files.flatMap((source) =>
+    source.imports.filter((specifier) => !mayImport(source, specifier)).map((specifier) => `${source.path} -> ${specifier}`),
+  );
+}
+
+/** Whether an import leads to a folder: itself, or through any file of ours. */
+function reaches(source: Source, specifier: string, folder: string, visited = new Set<string>()): boolean {
+  const named = /^@unseen\/([a-z]+)\/(.+)$/.exec(specifier);
+  const target = named ? `packages/${named[1]}/src/${named[2]}` : specifier.startsWith(".") ? join(dirname(source.path), specifier) : null;
+  if (target === null || visited.has(target)) return false;
+  visited.add(target);
+  if (target.startsWith(folder)) return true;
+  const next = shipped.find(({ path }) => path === target);
+  return next !== undefined && next.imports.some((further) => reaches(next, further, folder, visited));
+}
+
 describe("package boundaries", () => {
   test("the reader of imports sees what it must see", () => {
     // A reader that found nothing would let everything pass.
@@ -130,6 +152,38 @@ describe("package boundaries", () => {
       );
     });
   }
+
+  test("the hub's server knows core and the protocol, and nothing that opens a blob", () => {
+    const libraries = new Set(["@electric-sql/pglite", "@hono/node-server", "hono", "pg", "zod"]);
+    const mayImport = (source: Source, specifier: string): boolean => {
+      if (specifier.startsWith(".")) {
+        const target = join(dirname(source.path), specifier);
+        return target.startsWith(SERVER) || target === "packages/hub/src/protocol.ts";
+      }
+      if (specifier.startsWith("node:") || specifier.startsWith("@unseen/core/")) return true;
+      return libraries.has(specifier) || specifier.startsWith("hono/");
+    };
+    assert.deepEqual(slipsOf(SERVER, mayImport), []);
+    // What it imports from beside itself must not lead further.
+    assert.deepEqual(shipped.find(({ path }) => path === "packages/hub/src/protocol.ts")?.imports, ["node:crypto", "zod"]);
+  });
+
+  test("the search for ways to a secret key finds the user's", () => {
+    const ways = shipped.filter((source) => source.imports.some((specifier) => reaches(source, specifier, "packages/fhe/src/client/")));
+    assert.ok(ways.some(({ path }) => path === "packages/hub/src/user/private-session.ts"));
+    assert.ok(
+      ways.some(({ path }) => path === "packages/unseen/bin/unseen.js" || path.startsWith("packages/unseen/src/")),
+      "through other files",
+    );
+  });
+
+  for (const part of ["compile", "evaluator"])
+    test(`fhe's ${part} does not reach what holds a secret key`, () => {
+      assert.deepEqual(
+        slipsOf(`packages/fhe/src/${part}/`, (source, specifier) => !reaches(source, specifier, "packages/fhe/src/client/")),
+        [],
+      );
+    });
 
   test("nothing that runs imports what only tests may import", () => {
     const targets = (source: Source): string[] =>

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import type { RequestListener } from "node:http";
 import { json } from "node:stream/consumers";
+import { setTimeout as sleep } from "node:timers/promises";
 import { after, afterEach, before, describe, test } from "node:test";
 import { UnseenError } from "@unseen/core/errors.ts";
 import { z } from "zod";
@@ -173,6 +174,16 @@ describe("with a hub", () => {
     finish.resolve(result);
     assert.equal((await until(job, "evaluated", "failed")).state, "evaluated");
   });
+
+  // The last one: afterwards there is no hub.
+  test("a hub that is stopped ends questions that wait, and the connections on which they would be asked again", async () => {
+    const asked = hub.enclave.send("POST", "/v1/work", { body: { keys: [key], wait: 25 }, wait: 25 });
+    const anything = z.object({}).loose();
+    while (!JSON.stringify(await hub.user.json("GET", "/v1/enclaves", anything)).includes(key)) await sleep(10);
+    await hub.stop();
+    const { status, headers } = await asked;
+    assert.deepEqual([status, headers.get("connection")], [204, "close"]);
+  });
 });
 
 describe("a lease", () => {
@@ -241,7 +252,7 @@ describe("a lease", () => {
       [[`/v1/work/${job.id}/done`, { lease: "lease", blob: blobName(result) }]],
     );
     const count = said.length;
-    await new Promise((resolve) => setTimeout(resolve, 150));
+    await sleep(150);
     assert.ok(said.length <= count + 1, "one may have been under way");
     await worker.close();
     await hub.stop();

@@ -69,20 +69,29 @@ export async function publishModel(
     headKeys[name] = Buffer.from(key).toString("base64");
   }
 
-  const cuts = offered.map(({ refused: _, layers, features, ...planned }): PublishedCut => {
-    const head = heads[planned.cut - 1]!;
-    const { integers, gains, rotations } = compile(head, planned.parameters);
+  const cuts = offered.map((planned): PublishedCut => {
+    const { cut, value, layers, features, parameters, depth, keyBytes, uploadBytes, downloadBytes, seconds } = planned;
+    const head = heads[cut - 1]!;
+    const { integers, gains, rotations } = compile(head, parameters);
     return {
-      ...planned,
+      cut,
+      value,
       layers: [...layers],
       features: [...features],
-      parameters: structuredClone(planned.parameters) as PublishedCut["parameters"],
+      parameters: structuredClone(parameters) as PublishedCut["parameters"],
+      depth,
+      rotationKeys: planned.rotationKeys,
+      rotations: planned.rotations,
+      keyBytes,
+      uploadBytes,
+      downloadBytes,
+      seconds,
       outline: outlineOf(head),
       normalise: head.normalise && { factor: [...head.normalise.factor], summand: [...head.normalise.summand] },
       gains: [...gains],
       rotationSteps: [...rotations],
       outputSteps: integers && [...integers.outputSteps],
-      head: blobs.get(planned.cut)!,
+      head: blobs.get(cut)!,
     };
   });
   const leaks = await Promise.all(

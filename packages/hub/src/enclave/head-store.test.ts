@@ -39,7 +39,7 @@ before(async () => {
 });
 after(async () => {
   await creator.close();
- 
+
   await hub.stop();
   directory.remove();
 });

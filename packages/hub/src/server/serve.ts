@@ -18,6 +18,7 @@ import { sweepJobs } from "./job-expiry.ts";
 import { migrate } from "./migrations.ts";
 import { openPglite } from "./pglite.ts";
 import { openPostgres } from "./postgres.ts";
+import type { Environment } from "./request.ts";
 import { defaultSettings, type HubSettings } from "./settings.ts";
 
 const HEADERS_MILLISECONDS = 15_000;
@@ -64,13 +65,15 @@ export async function startHub({ dataDirectory, databaseUrl, port, hostname, log
     await migrate(database);
     const admin = await openAdminKey(dataDirectory);
     const hub = createHub(database, dataDirectory, settings, admin.key);
-    const server = createServer(hub, log);
+    const ending = new AbortController();
+    const server = createServer(hub, log, ending.signal);
     server.listen(port, hostname);
     await once(server, "listening");
     const url = `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${(server.address() as AddressInfo).port}`;
     const stopSweeping = sweepRegularly(hub, log);
     const close = async (): Promise<void> => {
       const closed = once(server, "close");
+      ending.abort();
       server.close();
       hub.bells.close();
       const timer = setTimeout(() => server.closeAllConnections(), CLOSING_MILLISECONDS);
@@ -93,10 +96,16 @@ export async function startHub({ dataDirectory, databaseUrl, port, hostname, log
   }
 }
 
-function createServer(hub: Hub, log: (line: string) => void): Server {
+function createServer(hub: Hub, log: (line: string) => void, ending: AbortSignal): Server {
   const requestTimeout = hub.settings.requestSeconds * 1000;
+  const application = createApplication(hub, log);
   const server = createAdaptorServer({
-    fetch: createApplication(hub, log).fetch,
+    async fetch(request, environment) {
+      const response = await application.fetch(request, environment as Environment["Bindings"]);
+      // Whoever waited for work would ask again on the same connection, which would keep the server open.
+      if (ending.aborted) response.headers.set("connection", "close");
+      return response;
+    },
     overrideGlobalObjects: false,
     serverOptions: {
       requestTimeout,

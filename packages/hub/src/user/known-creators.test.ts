@@ -26,7 +26,11 @@ test("hubs and models have creators of their own", async () => {
     assert.deepEqual(await checkCreator(file, other), { isNew: true });
     assert.deepEqual(await checkCreator(file, other), { isNew: false });
   }
-  assert.deepEqual(JSON.parse(readFileSync(file, "utf8")), { "http://hub xray": "first", "http://other xray": "second", "http://hub mri": "third" });
+  assert.deepEqual(JSON.parse(readFileSync(file, "utf8")), {
+    "http://hub xray": "first",
+    "http://other xray": "second",
+    "http://hub mri": "third",
+  });
 });
 
 test("a file that was damaged is refused, not begun anew", async () => {

@@ -4,9 +4,7 @@ import sharp from "sharp";
 import { pictureValues, readPictureFile } from "./picture.ts";
 
 const png = (pixels: number[], width: number, height: number, channels: 1 | 3): Promise<Buffer> =>
-  sharp(Uint8Array.from(pixels), { raw: { width, height, channels } })
-    .png()
-    .toBuffer();
+  sharp(Uint8Array.from(pixels), { raw: { width, height, channels } }).png().toBuffer();
 
 test("grey stays as it is, to the last value", async () => {
   const greys = Array.from({ length: 256 }, (_, index) => index);

@@ -9,24 +9,24 @@ import { drawBytes, drawFeatures, drawPicture, saveViews } from "./views.ts";
 const directory = temporaryDirectory();
 after(() => directory.remove());
 
-/** The pixels of a PNG, one for each square of an enlarged one. */
-async function squares(png: Uint8Array, side: number): Promise<{ pixels: number[]; width: number; height: number }> {
+/** The pixels of an enlarged PNG, one for each square. */
+async function squares(png: Uint8Array, side: number, channels: 1 | 3): Promise<{ pixels: number[]; width: number; height: number }> {
   const { data, info } = await sharp(png).raw().toBuffer({ resolveWithObject: true });
   const [width, height] = [info.width / side, info.height / side];
   const pixels: number[] = [];
   for (let y = 0; y < height; y++)
     for (let x = 0; x < width; x++) {
       const start = ((y * side + (side >> 1)) * info.width + x * side + (side >> 1)) * info.channels;
-      pixels.push(...data.subarray(start, start + (info.channels === 3 ? 3 : 1)));
+      pixels.push(...data.subarray(start, start + channels));
     }
   return { pixels, width, height };
 }
 
 test("a picture is enlarged without smoothing", async () => {
-  const grey = await squares(await drawPicture(Uint8Array.of(0, 50, 100, 250), { channels: 1, height: 2, width: 2 }), 168);
+  const grey = await squares(await drawPicture(Uint8Array.of(0, 50, 100, 250), { channels: 1, height: 2, width: 2 }), 168, 1);
   assert.deepEqual(grey, { pixels: [0, 50, 100, 250], width: 2, height: 2 });
   const planes = Uint8Array.of(255, 0, /**/ 0, 255, /**/ 10, 20);
-  const colour = await squares(await drawPicture(planes, { channels: 3, height: 1, width: 2 }), 336);
+  const colour = await squares(await drawPicture(planes, { channels: 3, height: 1, width: 2 }), 336, 3);
   assert.deepEqual(colour, { pixels: [255, 0, 10, 0, 255, 20], width: 2, height: 1 });
 });
 
@@ -43,7 +43,7 @@ test("bytes are greys; of many, the first are shown, and none still make a pictu
 
 test("features are drawn side by side, each from its smallest to its largest value", async () => {
   const features = { step: 0.5, values: Int16Array.of(-4, 0, 7, 7) }; // 2 channels of 1 x 2; the second is flat
-  const { pixels, width, height } = await squares(await drawFeatures(features, { channels: 2, height: 1, width: 2 }), 168);
+  const { pixels, width, height } = await squares(await drawFeatures(features, { channels: 2, height: 1, width: 2 }), 168, 1);
   assert.deepEqual([width, height], [6, 2]);
   assert.deepEqual(pixels.slice(0, 6), [0, 255, 0, 0, 0, 0]);
 });

@@ -2,6 +2,7 @@
  * The work of `unseen hub`, `unseen enclave` and `unseen creator`. Loaded when one of them runs.
  * @module
  */
+import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { readPolicy } from "@unseen/attest/read-policy.ts";
@@ -57,7 +58,7 @@ export async function showModels(name: string | undefined, url: string, terminal
 function cutLines(manifest: ModelManifest): string[] {
   return manifest.cuts.map((cut) => {
     const leaks = manifest.leaks.filter((leak) => leak.cut === cut.cut);
-    const seconds = cut.seconds === null ? "" : `, ${cut.seconds.toFixed(1)} s`;
+    const seconds = cut.seconds === null ? "" : `, ${cut.seconds.toFixed(2)} s`;
     const measured = leaks.map(
       ({ psnr, psnrBaseline, ssim, obfuscation }) =>
         `pictures come back at ${psnr.toFixed(1)} dB, SSIM ${ssim.toFixed(2)} with noise ${obfuscation.noise.toPrecision(2)} (mean picture: ${psnrBaseline.toFixed(1)} dB)`,
@@ -72,7 +73,12 @@ function megabytes(bytes: number): string {
 }
 
 /** What `unseen leak --json` prints: the leak, and its pictures as base64. */
-const leakFileSchema = z.object({ leak: leakSchema.omit({ pictures: true }), picturesFile: z.string().nullable() });
+const leakFileSchema = z.object({
+  model: z.string(),
+  effort: z.string(),
+  leak: leakSchema.omit({ pictures: true }),
+  picturesFile: z.string().nullable(),
+});
 
 /** `unseen hub publish` */
 export async function publish(path: string, options: PublishFlags, terminal: Terminal): Promise<object> {
@@ -85,7 +91,7 @@ export async function publish(path: string, options: PublishFlags, terminal: Ter
   checkName(name);
   const model = decodeOnnx(file);
   const store = await CreatorStore.open(creatorDirectoryOf(options));
-  const leaks = await Promise.all((options.leak ?? []).map(readLeak));
+  const leaks = await Promise.all((options.leak ?? []).map((leak) => readLeak(leak, createHash("sha256").update(file).digest("hex"))));
   const bar = terminal.progress("Uploading");
   const own = await publishModel(
     file,
@@ -160,7 +166,11 @@ function checkName(name: string): void {
     });
 }
 
-async function readLeak(path: string): Promise<{ leak: z.infer<typeof leakFileSchema>["leak"]; pictures: Uint8Array | null }> {
+/** A measurement of this very model, by the strongest attacker there is here. */
+async function readLeak(
+  path: string,
+  model: string,
+): Promise<{ leak: z.infer<typeof leakFileSchema>["leak"]; pictures: Uint8Array | null }> {
   let value: unknown;
   try {
     value = JSON.parse(await readText(path));
@@ -170,7 +180,13 @@ async function readLeak(path: string): Promise<{ leak: z.infer<typeof leakFileSc
   }
   const parsed = leakFileSchema.safeParse(value);
   if (!parsed.success) throw new UnseenError("USAGE", `${path} is not what \`unseen leak --json\` prints.`, { hint: "Make it anew." });
-  const { leak, picturesFile } = parsed.data;
+  const { leak, picturesFile, effort } = parsed.data;
+  if (parsed.data.model !== model)
+    throw new UnseenError("USAGE", `${path} was measured on another model file.`, { hint: "Measure this one." });
+  if (effort !== "full")
+    throw new UnseenError("USAGE", `${path} was measured with --effort ${effort}, which reads less than an attacker would.`, {
+      hint: "Measure with --effort full.",
+    });
   return { leak, pictures: picturesFile === null ? null : await read(picturesFile) };
 }
 
