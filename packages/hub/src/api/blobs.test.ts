@@ -3,27 +3,19 @@ import { randomBytes } from "node:crypto";
 import type { RequestListener } from "node:http";
 import { after, before, describe, test } from "node:test";
 import { limits } from "../protocol.ts";
-import { createAccounts, startTestHub, temporaryDirectory, type Asker } from "../server/hub.fixture.ts";
-import type { RunningHub } from "../server/serve.ts";
+import { startHubWithAccounts, type HubWithAccounts } from "./accounts.fixture.ts";
 import { blobName, downloadBlob, uploadBlob } from "./blobs.ts";
 import { startFalseHub } from "./false-hub.fixture.ts";
 import { HubClient } from "./hub-client.ts";
 
-const directory = temporaryDirectory();
-let hub: RunningHub;
-let user: Asker;
+let hub: HubWithAccounts;
 let client: HubClient;
 
 before(async () => {
-  hub = await startTestHub(directory.path);
-  ({ user } = await createAccounts(hub));
-  client = new HubClient(hub.url, user.key);
+  hub = await startHubWithAccounts();
+  client = hub.user;
 });
-
-after(async () => {
-  await hub.close();
-  directory.remove();
-});
+after(() => hub.stop());
 
 describe("a blob", () => {
   test("of more than one part comes back as it went, with its progress", async () => {
@@ -47,7 +39,8 @@ describe("a blob", () => {
 
   test("of which the hub has a part goes on there", async () => {
     const bytes = randomBytes(1000);
-    await user.part(blobName(bytes), bytes.length, 0, bytes.subarray(0, 300));
+    const path = `/v1/blobs/${blobName(bytes)}?length=1000`;
+    await client.send("PATCH", path, { bytes: bytes.subarray(0, 300), headers: { "upload-offset": "0" } });
     const progress: number[] = [];
     await uploadBlob(client, bytes, (done) => progress.push(done));
     assert.deepEqual(progress, [300, 1000]);

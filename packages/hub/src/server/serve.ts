@@ -25,6 +25,7 @@ const HEADERS_MILLISECONDS = 15_000;
 const IDLE_MILLISECONDS = 75_000;
 /** How long requests that still run may take when the hub is told to stop. */
 const CLOSING_MILLISECONDS = 5_000;
+const IDLE_LOOK_MILLISECONDS = 50;
 /** Blobs are looked through this many times within the retention time. */
 const BLOB_SWEEPS = 100;
 
@@ -77,8 +78,11 @@ export async function startHub({ dataDirectory, databaseUrl, port, hostname, log
       server.close();
       hub.bells.close();
       const timer = setTimeout(() => server.closeAllConnections(), CLOSING_MILLISECONDS);
+      // An answer that was on its way when the server closed leaves its connection open.
+      const idle = setInterval(() => server.closeIdleConnections(), IDLE_LOOK_MILLISECONDS);
       await stopSweeping();
       await closed;
+      clearInterval(idle);
       clearTimeout(timer);
       await database.close();
       log("closed");

@@ -143,10 +143,10 @@ export class PrivateSession {
     const enclave = await clock.time("verify the enclave", () => findEnclave(hub, options.policy, signal));
     const sealing = await makeSealingKey();
     const id = randomBytes(16).toString("hex");
-    const session = await clock.time("make keys", () =>
-      Session.create(cut.parameters, { rotations: cut.rotationSteps, relinearises: program.relinearises }),
-    );
-    const { relinearisation, rotation } = session.keys();
+    const { session, relinearisation, rotation } = await clock.time("make keys", async () => {
+      const made = await Session.create(cut.parameters, { rotations: cut.rotationSteps, relinearises: program.relinearises });
+      return { session: made, ...made.keys() };
+    });
     let keys: string | null = null;
     if (relinearisation || rotation) {
       const message = joinFrames([relinearisation ?? new Uint8Array(0), rotation ?? new Uint8Array(0)]);
