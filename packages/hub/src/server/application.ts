@@ -25,6 +25,8 @@ export function createApplication(hub: Hub, log: (line: string) => void): Hono<E
     // An unknown error's message could quote a request: its name is enough to find it.
     if (status >= 500 && !UnseenError.isInstance(error)) log(`failure ${sqlState(error) ?? error.name} at ${routePath(context, -1)}`);
     for (const [name, value] of Object.entries(headers)) context.header(name, value);
+    // The rest of a refused body is not read, which ends the connection: a client that kept it would fail with its next request.
+    if (!["GET", "HEAD"].includes(context.req.method)) context.header("connection", "close");
     return context.json(body, status as 500);
   });
   application.notFound((context) => context.json(refusalOf(new Refusal("REQUEST_UNSUPPORTED", "there is no such path.")).body, 404));
