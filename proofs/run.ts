@@ -9,6 +9,7 @@ const proofs: Readonly<Record<string, () => Promise<Proof>>> = {
   chat: async () => (await import("./chat.ts")).chat,
   lab: async () => (await import("./lab.ts")).lab,
   models: async () => (await import("./models.ts")).models,
+  shares: async () => (await import("./shares.ts")).shares,
   xray: async () => (await import("./xray.ts")).xray,
 };
 

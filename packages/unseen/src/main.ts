@@ -16,6 +16,7 @@ import { addKeyCommands } from "./commands/key.ts";
 import { addModelCommands } from "./commands/pull.ts";
 import { addPrivateRunCommands } from "./commands/private-run.ts";
 import { addServeCommands } from "./commands/serve.ts";
+import { addSharesCommands } from "./commands/shares.ts";
 import { addStartCommand } from "./commands/start.ts";
 import { addTensorCommands } from "./commands/tensors.ts";
 import { createTerminal, reportFailure } from "./terminal.ts";
@@ -41,6 +42,7 @@ export function createProgram(): Command {
   addTensorCommands(program);
   addAttackCommands(program, version);
   addContestCommands(program);
+  addSharesCommands(program);
   addPrivateRunCommands(program);
   addHubCommands(program);
   addPartyCommands(program);

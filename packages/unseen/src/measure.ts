@@ -61,9 +61,10 @@ export function describeFidelity(fidelity: Fidelity, encoder = false): string {
   return `same next token at ${(greedyAgreement * 100).toFixed(1)} % of ${tokens} positions, mean KL ${meanKl.toExponential(1)} nats, largest logit difference ${maxLogitDifference.toExponential(1)}`;
 }
 
-function pseudoRandomIds(vocabulary: number, count: number): number[] {
+/** Ids that are the same each time. */
+export function pseudoRandomIds(vocabulary: number, count: number, seed = 1): number[] {
   // A fixed linear congruential sequence (Numerical Recipes): a sample, not a secret.
-  let state = 1;
+  let state = seed;
   return Array.from({ length: count }, () => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     return Math.floor((state / 2 ** 32) * vocabulary);

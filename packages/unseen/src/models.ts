@@ -37,6 +37,8 @@ export const hostOptions: readonly OptionSpecification[] = [
     parse: wholeNumber(1, 86_400),
   },
   { flags: "--require-attestation <file>", description: "send nothing to a host before its evidence satisfies this policy" },
+  { flags: "--shares <urls...>", description: "two servers that multiply shares, instead of a host; see `unseen share`" },
+  { flags: "--allow-same-operator", description: "with --shares: both servers may be at one address, which then sees what EE alone hides" },
 ];
 
 export interface HostFlags {
@@ -47,6 +49,8 @@ export interface HostFlags {
   readonly hostApiKey?: string;
   readonly timeout?: number;
   readonly requireAttestation?: string;
+  readonly shares?: readonly string[];
+  readonly allowSameOperator?: boolean;
 }
 
 /**
@@ -57,6 +61,11 @@ export interface HostFlags {
  * @throws UnseenError `HOST_*`, `ATTESTATION_*`, `BUNDLE_NOT_FOUND`, `BUNDLE_MISMATCH`, `KEY_*`; `USAGE` for a policy that cannot be read
  */
 export async function connectModels(home: Home, flags: HostFlags, note: (line: string) => void): Promise<(GatewayModel | EncoderModel)[]> {
+  if (flags.shares) {
+    if (flags.host) throw new UnseenError("USAGE", "--shares and --host exclude each other.", { hint: "Give one of them." });
+    // Loaded here, because other models do without the forward pass.
+    return [await (await import("./shares/connect-shares.ts")).connectShares(home, { ...flags, shares: flags.shares }, note)];
+  }
   const urls = flags.host ?? [DEFAULT_HOST];
   const silence = flags.timeout ? { silence: flags.timeout * 1000 } : {};
   const policy = flags.requireAttestation === undefined ? null : await readPolicy(flags.requireAttestation);

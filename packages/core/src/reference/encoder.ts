@@ -261,7 +261,7 @@ function runBlocks(stream: Float64Array, weights: EncoderWeights, tower: Tower, 
 }
 
 /** Attention of every head: (T, H·h) each -> (T, H·h). */
-function mix(
+export function mix(
   queries: Float64Array,
   keys: Float64Array,
   values: Float64Array,

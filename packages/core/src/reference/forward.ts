@@ -53,16 +53,18 @@ export function forward(model: Model, sequences: readonly (readonly number[])[])
   });
 }
 
-function embed(ids: readonly number[], embedding: Linear, learned: Linear | null, a: Architecture): Float64Array {
+/** The hidden stream (T, d) of ids that stand from position `first` on. Throws `TOKEN_OUT_OF_RANGE`, `REQUEST_TOO_LARGE`. */
+export function embed(ids: readonly number[], embedding: Linear, learned: Linear | null, a: Architecture, first = 0): Float64Array {
   const stream = new Float64Array(ids.length * a.hidden);
-  for (const [position, id] of ids.entries()) {
+  for (const [index, id] of ids.entries()) {
+    const position = first + index;
     if (!Number.isInteger(id) || id < 0 || id >= embedding.out)
       throw new UnseenError("TOKEN_OUT_OF_RANGE", `token id ${id} is outside the vocabulary of ${embedding.out}.`);
     if (learned && position >= learned.out)
-      throw new UnseenError("REQUEST_TOO_LARGE", `the model has ${learned.out} positions, the text ${ids.length} tokens.`);
+      throw new UnseenError("REQUEST_TOO_LARGE", `the model has ${learned.out} positions, the text ${first + ids.length} tokens.`);
     for (let k = 0; k < a.hidden; k += 1) {
       const token = (embedding.weight[id * a.hidden + k] as number) * a.embeddingScale;
-      stream[position * a.hidden + k] = token + (learned?.weight[position * a.hidden + k] ?? 0);
+      stream[index * a.hidden + k] = token + (learned?.weight[position * a.hidden + k] ?? 0);
     }
   }
   return stream;
@@ -97,28 +99,47 @@ function attend(
     rotate(queries, { positions, heads: a.heads, headSize: size }, layer.rope, layout);
     rotate(keys, { positions, heads: a.kvHeads, headSize: size }, layer.rope, layout);
   }
+  return apply(w.output, attendHeads(queries, keys, values, index, a));
+}
+
+/**
+ * Every head's mixture of values: (T, H·h), for queries (T, H·h) that stand from position `before` on, and keys and values
+ * (at least before + T, K·h).
+ */
+export function attendHeads(
+  queries: Float64Array,
+  keys: Float64Array,
+  values: Float64Array,
+  index: number,
+  a: Architecture,
+  before = 0,
+): Float64Array {
+  const size = a.headSize;
+  const positions = queries.length / (a.heads * size);
+  const { window } = a.layers[index] as Layer;
   const scale = a.attentionScale / (a.scaleByLayer ? index + 1 : 1);
-  const mixed = new Float64Array(positions * a.heads * size); // (T, H·h)
+  const mixed = new Float64Array(queries.length); // (T, H·h)
   for (let head = 0; head < a.heads; head += 1) {
     const kvHead = Math.floor(head / groupSize(a));
     for (let to = 0; to < positions; to += 1) {
-      const first = layer.window === null ? 0 : Math.max(0, to - layer.window + 1);
-      const scores = new Float64Array(to - first + 1);
-      for (let from = first; from <= to; from += 1) {
+      const last = before + to;
+      const first = window === null ? 0 : Math.max(0, last - window + 1);
+      const scores = new Float64Array(last - first + 1);
+      for (let from = first; from <= last; from += 1) {
         let score = 0;
         for (let k = 0; k < size; k += 1)
           score += (queries[(to * a.heads + head) * size + k] as number) * (keys[(from * a.kvHeads + kvHead) * size + k] as number);
         scores[from - first] = score * scale;
       }
       const shares = softmax(cap(scores, a.attentionCap));
-      for (let from = first; from <= to; from += 1) {
+      for (let from = first; from <= last; from += 1) {
         const share = shares[from - first] as number;
         for (let k = 0; k < size; k += 1)
           mixed[(to * a.heads + head) * size + k]! += share * (values[(from * a.kvHeads + kvHead) * size + k] as number);
       }
     }
   }
-  return apply(w.output, mixed);
+  return mixed;
 }
 
 /** down(activation(gate(x)) ⊙ up(x)), or down(activation(up(x))). */
@@ -151,17 +172,17 @@ function mix(x: Float64Array, w: LayerWeights, layer: Layer, a: Architecture): F
 }
 
 /** RMSNorm (1910.07467) or LayerNorm (1607.06450) of every row of (T, d). */
-function normalise(x: Float64Array, w: NormWeights, a: Architecture): Float64Array {
+export function normalise(x: Float64Array, w: NormWeights, a: Architecture): Float64Array {
   return normaliseRows(x, w, a.norm, a.hidden);
 }
 
 /** RMSNorm of every head, in place. */
-function normaliseHeads(x: Float64Array, w: NormWeights, a: Architecture): void {
+export function normaliseHeads(x: Float64Array, w: NormWeights, a: Architecture): void {
   x.set(normaliseRows(x, w, a.norm, a.headSize));
 }
 
 /** cap · tanh(x / cap), in place; Gemma 2's soft-capping. */
-function cap(x: Float64Array, limit: number | null): Float64Array {
+export function cap(x: Float64Array, limit: number | null): Float64Array {
   if (limit !== null) for (let i = 0; i < x.length; i += 1) x[i] = limit * Math.tanh((x[i] as number) / limit);
   return x;
 }

@@ -50,20 +50,25 @@ export function frequencies(rope: Rope, positions: number): { readonly angles: F
   }
 }
 
+/** Where rotated vectors stand: `first` is the position of the first (0), `total` how many positions there are in all (first + positions). */
+export interface RotaryShape {
+  readonly positions: number;
+  readonly heads: number;
+  readonly headSize: number;
+  readonly first?: number;
+  readonly total?: number;
+}
+
 /** Rotates `vectors` (positions, heads, headSize) in place by each position's angles. */
-export function rotate(
-  vectors: Float64Array,
-  shape: { readonly positions: number; readonly heads: number; readonly headSize: number },
-  rope: Rope,
-  layout: RotaryLayout,
-): void {
-  const { angles, factor } = frequencies(rope, shape.positions);
+export function rotate(vectors: Float64Array, shape: RotaryShape, rope: Rope, layout: RotaryLayout): void {
+  const { first: offset = 0 } = shape;
+  const { angles, factor } = frequencies(rope, shape.total ?? offset + shape.positions);
   const half = rope.dimensions / 2;
   for (let position = 0; position < shape.positions; position += 1) {
     for (let head = 0; head < shape.heads; head += 1) {
       const start = (position * shape.heads + head) * shape.headSize;
       for (let pair = 0; pair < half; pair += 1) {
-        const angle = position * (angles[pair] as number);
+        const angle = (offset + position) * (angles[pair] as number);
         const [cosine, sine] = [Math.cos(angle) * factor, Math.sin(angle) * factor];
         const first = start + (layout === "half" ? pair : 2 * pair);
         const second = layout === "half" ? first + half : first + 1;

@@ -141,6 +141,8 @@ export function addServeCommands(program: Command): void {
         terminal.print(
           `Model            ${model.id}  ${model.bundle.fingerprint}  at ${model.engines.map((engine) => engine.url).join(", ")}`,
         );
+        if (options.shares)
+          terminal.print("                 Each of the two servers sees uniform randomness; if they work together, this is what is left:");
         const kind = model.bundle.vocabularySize === 0 ? null : "encoder" in model ? "encoder" : "decoder";
         for (const line of await worthOf(home, model.bundle, kind)) terminal.print(`                 ${line}`);
       }

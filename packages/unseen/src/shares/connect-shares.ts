@@ -1,0 +1,69 @@
+/**
+ * A model on two servers as a model that the gateway offers.
+ * @module
+ */
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { listBundles, loadBundle, type Bundle } from "@unseen/client/bundle.ts";
+import type { GatewayModel } from "@unseen/client/gateway/model.ts";
+import type { Home } from "@unseen/client/home.ts";
+import { UnseenError } from "@unseen/core/errors.ts";
+import { ProjectionFile } from "@unseen/shares/client/projection-file.ts";
+import { RemoteMultiplier } from "@unseen/shares/client/remote-multiplier.ts";
+import { CLIENT_FILES } from "@unseen/shares/model/client-model.ts";
+import { ShareDecoder } from "@unseen/shares/model/decoder.ts";
+import { openModelFor } from "../models.ts";
+import { SharesEngine } from "./shares-engine.ts";
+
+export interface SharesFlags {
+  readonly model?: readonly string[];
+  readonly shares: readonly string[];
+  readonly allowSameOperator?: boolean;
+}
+
+/** Where the client's part of shared models lies, by fingerprint. */
+export function sharesDirectory(home: Home, fingerprint: string): string {
+  return join(home.root, "shares", fingerprint);
+}
+
+/** @throws UnseenError USAGE for other than two servers, BUNDLE_NOT_FOUND, HOST_* */
+export async function connectShares(home: Home, flags: SharesFlags, note: (line: string) => void): Promise<GatewayModel> {
+  const [urlA, urlB, ...more] = flags.shares;
+  if (urlA === undefined || urlB === undefined || more.length > 0)
+    throw new UnseenError("USAGE", `--shares takes two addresses, got ${flags.shares.length}.`, {
+      hint: "Give the two servers: --shares URL_A URL_B.",
+    });
+  const bundle = await findShared(home, flags.model);
+  const directory = sharesDirectory(home, bundle.fingerprint);
+  const decoder = await ShareDecoder.open(directory);
+  const { layout, limits } = decoder.description;
+  const checks = await ProjectionFile.read(join(directory, CLIENT_FILES.checks), layout);
+  const multiplier = await RemoteMultiplier.connect({
+    urlA,
+    urlB,
+    layout,
+    checks,
+    limits,
+    allowSameOperator: flags.allowSameOperator === true,
+    log: note,
+  });
+  const { name, fingerprint, vocabularySize, contextLength } = bundle;
+  return openModelFor(home, bundle, [
+    new SharesEngine([urlA, urlB], { id: name, fingerprint, vocabularySize, contextLength }, decoder, multiplier),
+  ]);
+}
+
+/** The one shared model of the keyring, or the one that is named. */
+async function findShared(home: Home, wanted: readonly string[] | undefined): Promise<Bundle> {
+  const shared = new Set(await readdir(join(home.root, "shares")).catch(() => []));
+  const bundles = wanted ? await Promise.all(wanted.map((name) => loadBundle(home, name))) : await listBundles(home);
+  const found = bundles.filter(({ fingerprint }) => shared.has(fingerprint));
+  if (found.length === 1) return found[0]!;
+  throw found.length === 0
+    ? new UnseenError("BUNDLE_NOT_FOUND", "the keyring has no model that was split for two servers.", {
+        hint: "Split one with `unseen share MODEL --out A B`.",
+      })
+    : new UnseenError("USAGE", `${found.length} models were split for two servers.`, {
+        hint: `Name one: --model ${found.map(({ name }) => name).join(" or ")}.`,
+      });
+}

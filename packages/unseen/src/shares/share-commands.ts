@@ -1,0 +1,121 @@
+/**
+ * The work of `unseen share` and `unseen shares`. Loaded when one of them runs.
+ * @module
+ */
+import { randomBytes } from "node:crypto";
+import { readFile, rm } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { loadBundle, type Bundle } from "@unseen/client/bundle.ts";
+import { ensureDirectory } from "@unseen/client/atomic-file.ts";
+import { resolveHome, type Home } from "@unseen/client/home.ts";
+import { openModel } from "@unseen/core/blueprint/model.ts";
+import { encryptModel } from "@unseen/core/blueprint/transform.ts";
+import { explainSystemError, UnseenError } from "@unseen/core/errors.ts";
+import { makeProjection } from "@unseen/shares/client/integrity.ts";
+import { prepareShares } from "@unseen/shares/prepare/prepare-shares.ts";
+import { startShareServer } from "@unseen/shares/server/serve.ts";
+import { bundleModel, nameOf } from "../bundle-model.ts";
+import type { ShareFlags, ShareServeFlags } from "../commands/shares.ts";
+import { openOrMakeKey } from "../keys.ts";
+import { closeOnSignal } from "../private/until-signal.ts";
+import type { Terminal } from "../terminal.ts";
+import { sharesDirectory } from "./connect-shares.ts";
+
+/** `unseen share` */
+export async function shareModel(path: string, options: ShareFlags, terminal: Terminal): Promise<object> {
+  const [outA, outB, ...more] = options.out ?? [];
+  if (outA === undefined || outB === undefined || more.length > 0)
+    throw new UnseenError("USAGE", `--out takes two directories, got ${options.out?.length ?? 0}.`, {
+      hint: "One for each server: --out A B.",
+    });
+  const home = resolveHome();
+  const { source, bundle, remove } = await encrypted(resolve(path), options, home, terminal);
+  const client = sharesDirectory(home, bundle.fingerprint);
+  try {
+    await ensureDirectory(join(home.root, "shares"));
+    // What was split before under this name is replaced: the servers must get the new directories too.
+    await rm(client, { recursive: true, force: true });
+    const { layout, serverBytes, clientBytes } = prepareShares({
+      model: await openModel(source),
+      bits: options.bits === "16" ? 16 : 8,
+      outA,
+      outB,
+      client,
+      fingerprint: bundle.fingerprint,
+      project: (weights, out, inward) => makeProjection(weights, out, inward, (bytes) => bytes.set(randomBytes(bytes.length))),
+      log: (line) => terminal.note(line),
+    });
+    const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
+    terminal.print(
+      `Servers  ${outA} and ${outB}, ${megabytes(serverBytes)} each, ${layout.groups.length} groups of layers, ${options.bits} bits a weight`,
+    );
+    terminal.print(`Client   ${client} (${megabytes(clientBytes)}; secret, it stays here)`);
+    terminal.print("Next:    unseen shares serve DIRECTORY, at two operators; then unseen gateway --shares URL_A URL_B");
+    return { fingerprint: bundle.fingerprint, name: bundle.name, servers: [outA, outB], client, serverBytes, clientBytes };
+  } finally {
+    await remove();
+  }
+}
+
+/** The encrypted model to split, with its bundle: the one that is given, or one made from a plain one. */
+async function encrypted(
+  path: string,
+  options: ShareFlags,
+  home: Home,
+  terminal: Terminal,
+): Promise<{ source: string; bundle: Bundle; remove: () => Promise<void> }> {
+  const { manifest } = await openModel(path);
+  if (manifest) return { source: path, bundle: await loadBundle(home, manifest.fingerprint), remove: async () => {} };
+  const { key, made } = await openOrMakeKey(options.key, home);
+  if (made) terminal.note(`Made the key ${key.name} (${key.id}). Back it up: unseen key export ${key.name} FILE`);
+  await ensureDirectory(home.cache);
+  const output = join(home.cache, `share-${randomBytes(6).toString("hex")}`);
+  let bundle: Bundle | undefined;
+  await encryptModel({
+    source: path,
+    output,
+    key: { secret: key.secret, strength: "rotate" },
+    // Rounded once, to whole numbers, and not to the stored format before.
+    precision: "f32",
+    beforeCommit: async (result) => {
+      ({ bundle } = await bundleModel(home, {
+        source: path,
+        result,
+        key,
+        name: options.name ?? nameOf(path),
+        tokenizer: options.tokenizer,
+      }));
+    },
+  });
+  if (!bundle) throw new UnseenError("INTERNAL", "the model was committed without its bundle.");
+  return { source: output, bundle, remove: () => rm(output, { recursive: true, force: true }) };
+}
+
+/** `unseen shares serve` */
+export async function serveShares(directory: string, options: ShareServeFlags, terminal: Terminal): Promise<void> {
+  const { tlsCertificate, tlsKey } = options;
+  if ((tlsCertificate === undefined) !== (tlsKey === undefined))
+    throw new UnseenError("USAGE", "TLS needs both --tls-certificate and --tls-key.", {
+      hint: "Give both, or neither behind a proxy that does TLS.",
+    });
+  const tls =
+    tlsCertificate !== undefined && tlsKey !== undefined ? { cert: await read(tlsCertificate), key: await read(tlsKey) } : undefined;
+  const server = await startShareServer({
+    directory,
+    port: Number(options.port),
+    hostname: options.hostname,
+    ...(tls ? { tls } : {}),
+    log: terminal.note,
+  });
+  terminal.print(`Multiplies shares for ${server.layout.fingerprint} at ${server.url}.`);
+  terminal.result({ url: server.url, fingerprint: server.layout.fingerprint });
+  await closeOnSignal(server.close);
+}
+
+async function read(path: string): Promise<string> {
+  return readFile(path, "utf8").catch((error: unknown) => {
+    throw explainSystemError(error, path);
+  });
+}
+
+export { benchShares } from "./bench-shares.ts";

@@ -1,0 +1,169 @@
+/**
+ * Tokens a second at several round trips, kernels, and what that makes of a 7B model.
+ * @module
+ */
+import { once } from "node:events";
+import { connect, createServer, type AddressInfo, type Socket } from "node:net";
+import { ShareDecoder } from "@unseen/shares/model/decoder.ts";
+import type { Layout } from "@unseen/shares/layout.ts";
+import type { Multiplier } from "@unseen/shares/multiplier.ts";
+import { KernelMultiplier } from "@unseen/shares/ring/kernel-multiplier.ts";
+import { WeightStore } from "@unseen/shares/ring/multiply.ts";
+import { best } from "@unseen/shares/sampling/sample.ts";
+import { openShareDirectory } from "@unseen/shares/model/share-directory.ts";
+import { connectTo, decoders, serveBoth, splitModel } from "./shares-setup.ts";
+import type { Finding } from "./proof.ts";
+
+const ROUND_TRIPS = [0, 1, 10, 40]; // ms
+const TOKENS = 12;
+const PROMPT = [1, 5, 9, 13, 17, 21, 25, 29];
+
+export async function* speedFindings(note: (line: string) => void): AsyncGenerator<Finding> {
+  const { name, path } = decoders()[0]!;
+  const shared = await splitModel(name, path, 8);
+  const decoder = await ShareDecoder.open(shared.client);
+  const pair = await serveBoth(shared);
+  const { read } = await openShareDirectory(shared.directories[0]);
+  const widths = new Map(shared.layout.groups.flatMap((group) => group.layers.map((layer) => [layer.name, group.in] as const)));
+  const store = WeightStore.load(shared.layout, (layer, limb, first, into) => {
+    const start = first * widths.get(layer)!;
+    into.set(read(layer, limb).subarray(start, start + into.length));
+  });
+  const plain = await tokensPerSecond(decoder, new KernelMultiplier(shared.layout, store));
+  yield {
+    claim: `${name}: tokens a second without protection, on the servers' kernels in one process`,
+    figure: plain.toFixed(0),
+    bar: "-",
+    holds: true,
+  };
+  const calls = shared.layout.groups.length;
+  const measured: number[] = [];
+  try {
+    for (const delay of ROUND_TRIPS) {
+      note(`round trip ${delay} ms`);
+      const lines = [await delayedLine(pair.urls[0], delay / 2), await delayedLine(pair.urls[1], delay / 2)] as const;
+      const remote = await connectTo(shared, [lines[0].url, lines[1].url]);
+      const before = traffic(remote);
+      const speed = await tokensPerSecond(decoder, remote);
+      const tokens = PROMPT.length + TOKENS - 1;
+      const bytes = Math.round((traffic(remote) - before) / tokens);
+      measured.push(1 / speed);
+      remote.close();
+      await Promise.all(lines.map((line) => line.close()));
+      yield {
+        claim: `${name}: two servers at ${delay} ms round trip`,
+        figure: `${speed.toFixed(1)} tokens a second (${((1000 / speed) | 0).toFixed(0)} ms each, ${calls} round trips), ${bytes} bytes a token; without protection ${(plain / speed).toFixed(0)} times as fast`,
+        bar: "-",
+        holds: true,
+      };
+    }
+    // A token's time must be what it takes without delay, and a round trip for each group.
+    const predicted = ROUND_TRIPS.map((delay) => measured[0]! + (calls * delay) / 1000);
+    const worst = Math.max(...ROUND_TRIPS.slice(1).map((_, index) => Math.abs(measured[index + 1]! / predicted[index + 1]! - 1)));
+    yield {
+      claim: "The model on paper: seconds a token = seconds without delay + groups x round trip; largest deviation of the measurements",
+      figure: `${(100 * worst).toFixed(0)} %`,
+      bar: "below 30 %",
+      holds: worst < 0.3,
+    };
+  } finally {
+    await pair.stop();
+  }
+  const gigamacs = kernels();
+  for (const { shape, rate } of gigamacs)
+    yield {
+      claim: `Kernel, WebAssembly, one thread, int8 weights x 32-bit shares: ${shape}`,
+      figure: `${rate.toFixed(1)} GMAC/s`,
+      bar: "-",
+      holds: true,
+    };
+  for (const gigabits of [1, 10]) yield sevenBillion(gigabits, gigamacs[0]!.rate);
+}
+
+function traffic(remote: { statistics(): { servers: readonly { sent: number; received: number }[] } }): number {
+  return remote.statistics().servers.reduce((sum, { sent, received }) => sum + sent + received, 0);
+}
+
+async function tokensPerSecond(decoder: ShareDecoder, multiplier: Multiplier): Promise<number> {
+  const state = decoder.start();
+  let pending: readonly number[] = PROMPT;
+  let seconds = 0;
+  for (let token = 0; token < TOKENS; token += 1) {
+    const started = performance.now();
+    const row = await decoder.step(state, pending, multiplier);
+    if (token > 0) seconds += (performance.now() - started) / 1000;
+    pending = [best(row)];
+  }
+  return (TOKENS - 1) / seconds;
+}
+
+/** A TCP line to a server on which each byte takes so many milliseconds, each way. */
+async function delayedLine(upstream: string, delay: number): Promise<{ url: string; close(): Promise<void> }> {
+  const { hostname, port } = new URL(upstream);
+  const sockets = new Set<Socket>();
+  const server = createServer({ noDelay: true }, (socket) => {
+    const onward = connect({ host: hostname, port: Number(port), noDelay: true });
+    for (const [from, to] of [
+      [socket, onward],
+      [onward, socket],
+    ] as const) {
+      sockets.add(from);
+      from.on("error", () => to.destroy()).on("close", () => to.destroy());
+      // One timer for each piece keeps their order.
+      from.on("data", (piece: Buffer) => void (delay === 0 ? to.write(piece) : setTimeout(() => to.writable && to.write(piece), delay)));
+    }
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    async close() {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+      await once(server, "close");
+    },
+  };
+}
+
+function kernels(): { shape: string; rate: number }[] {
+  return [
+    [1, 2048, 2048],
+    [256, 768, 768],
+  ].map(([count, width, out]) => {
+    const layout: Layout = {
+      format: "unseen-shares/1",
+      fingerprint: "kernel",
+      limbs: 1,
+      groups: [{ name: "group", in: width!, layers: [{ name: "layer", out: out! }] }],
+    };
+    const store = WeightStore.load(layout, (_layer, _limb, _first, into) =>
+      into.forEach((_, index) => (into[index] = ((index * 37) % 255) - 127)),
+    );
+    const rows = Uint32Array.from({ length: count! * width! }, (_, index) => Math.imul(index, 2_654_435_761) >>> 0);
+    store.multiply(0, rows, count!);
+    let [best_, started] = [Infinity, performance.now()];
+    while (performance.now() - started < 1500) {
+      const before = performance.now();
+      store.multiply(0, rows, count!);
+      best_ = Math.min(best_, performance.now() - before);
+    }
+    return { shape: `${count} x ${width} x ${out}`, rate: (count! * width! * out!) / best_ / 1e6 };
+  });
+}
+
+/** Llama 2 7B: 32 layers, d 4096, 11,008 neurons, 32,000 tokens. */
+function sevenBillion(gigabits: number, gigamacs: number): Finding {
+  const [layers, hidden, neurons, vocabulary] = [32, 4096, 11_008, 32_000];
+  const up = 4 * (layers * (3 * hidden + neurons) + hidden); // bytes to A; B gets 28 a call
+  const down = 4 * (layers * (3 * hidden + hidden + 2 * neurons + hidden) + vocabulary); // bytes from each
+  const macs = layers * (4 * hidden * hidden + 3 * hidden * neurons) + hidden * vocabulary;
+  const [network, compute] = [((up + 2 * down) * 8) / (gigabits * 1e9), macs / (gigamacs * 1e9)];
+  const calls = layers * 4 + 1;
+  const total = (roundTrip: number): number => network + compute + calls * roundTrip;
+  return {
+    claim: `On paper: a 7B model, 8-bit weights, one thread a server, the client's line at ${gigabits} Gbit/s`,
+    figure: `${((up + 2 * down) / 1e6).toFixed(1)} MB a token (${network.toFixed(2)} s), ${calls} round trips, ${compute.toFixed(1)} s of products a server; a token in ${total(0.001).toFixed(1)} s at 1 ms, ${total(0.04).toFixed(1)} s at 40 ms`,
+    bar: "-",
+    holds: true,
+  };
+}
