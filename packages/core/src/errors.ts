@@ -83,7 +83,7 @@ export const errorCodes = {
   USAGE: "The command line is incomplete or contradictory.",
   DOWNLOAD_FAILED: "A file could not be downloaded from the hub.",
   VERIFICATION_FAILED:
-    "The encrypted model does not compute what the plain one does, or a solution is not the one that a contest committed to.",
+    "The encrypted model does not compute what the plain one does, a share server answered wrongly, or a solution is not the one that a contest committed to.",
   INTERNAL: "A defect in Unseen.",
 } as const;
 

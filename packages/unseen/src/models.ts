@@ -37,6 +37,10 @@ export const hostOptions: readonly OptionSpecification[] = [
     parse: wholeNumber(1, 86_400),
   },
   { flags: "--require-attestation <file>", description: "send nothing to a host before its evidence satisfies this policy" },
+];
+
+/** Of commands that continue text: two servers instead of hosts. */
+export const sharesOptions: readonly OptionSpecification[] = [
   { flags: "--shares <urls...>", description: "two servers that multiply shares, instead of a host; see `unseen share`" },
   { flags: "--allow-same-operator", description: "with --shares: both servers may be at one address, which then sees what EE alone hides" },
 ];

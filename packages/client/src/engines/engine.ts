@@ -72,6 +72,8 @@ export interface ModelHost {
   readonly attestation?: HostAttestation | undefined;
   /** Asks the host what it serves. @throws UnseenError HOST_UNREACHABLE, HOST_LOADING, HOST_REFUSED, HOST_PROTOCOL, HOST_TIMEOUT. */
   probe(signal?: AbortSignal): Promise<HostFacts>;
+  /** Ends what it keeps open, if anything; the program could not end otherwise. */
+  close?(): void;
 }
 
 /** A connection to one host that continues token ids. */

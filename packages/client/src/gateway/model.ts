@@ -57,6 +57,11 @@ export function serveModel(model: GatewayModel | OfferedModel): OfferedModel {
   };
 }
 
+/** Ends what hosts' connections keep open. */
+export function closeHosts(models: readonly { readonly engines: readonly ModelHost[] }[]): void {
+  for (const { engines } of models) for (const engine of engines) engine.close?.();
+}
+
 /** Asks the model's hosts who they are. @throws UnseenError BUNDLE_MISMATCH, or HOST_* when none answers. */
 export function connectModel(model: OfferedModel): Promise<void> {
   return "encoder" in model ? model.encoder.connect() : model.blind.connect();

@@ -9,7 +9,7 @@ import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createGateway, type GatewayOptions } from "./gateway.ts";
 import { loopbackNames } from "./guard.ts";
-import { connectModel, serveModel } from "./model.ts";
+import { closeHosts, connectModel, serveModel } from "./model.ts";
 
 export const DEFAULT_GATEWAY_PORT = 8800;
 
@@ -56,6 +56,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
       server.closeAllConnections();
       await closed;
       for (const model of models) if ("encoder" in model) model.encoder.close();
+      closeHosts(models);
     },
   };
 }

@@ -2,14 +2,14 @@
  * `unseen serve`, `unseen gateway`, `unseen chat`
  * @module
  */
-import { serveModel, connectModel } from "@unseen/client/gateway/model.ts";
+import { closeHosts, connectModel, serveModel } from "@unseen/client/gateway/model.ts";
 import { startGateway } from "@unseen/client/gateway/serve.ts";
 import { resolveHome } from "@unseen/client/home.ts";
 import { UnseenError } from "@unseen/core/errors.ts";
 import { PROVIDERS, type Provider } from "@unseen/host/engine/onnx/provider.ts";
 import type { Command } from "commander";
 import { addCommand, wholeNumber } from "../command.ts";
-import { connectModels, hostOptions, type HostFlags } from "../models.ts";
+import { connectModels, hostOptions, sharesOptions, type HostFlags } from "../models.ts";
 import type { Terminal } from "../terminal.ts";
 import { worthOf } from "../worth.ts";
 
@@ -117,6 +117,7 @@ export function addServeCommands(program: Command): void {
       { flags: "--hostname <address>", description: "address to listen on", env: "UNSEEN_HOSTNAME", fallback: "127.0.0.1" },
       { flags: "--api-key <key>", description: "clients must send this key", env: "UNSEEN_API_KEY" },
       ...hostOptions,
+      ...sharesOptions,
       { flags: "--origin <origin>", description: "let pages of this origin call the gateway", repeated: true },
     ],
     async run({ options, terminal }) {
@@ -157,6 +158,7 @@ export function addServeCommands(program: Command): void {
     description: "chat in the terminal with a blind host",
     options: [
       ...hostOptions,
+      ...sharesOptions,
       { flags: "--show-wire", description: "show beside each message what the host saw" },
       { flags: "--system <text>", description: "system message" },
       { flags: "--message <text>", description: "say this, print the answer and exit" },
@@ -181,7 +183,7 @@ export function addServeCommands(program: Command): void {
         system: options.system,
         message: options.message,
         silent: terminal.json,
-      });
+      }).finally(() => closeHosts(models));
     },
   });
 }

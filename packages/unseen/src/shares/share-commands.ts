@@ -3,7 +3,7 @@
  * @module
  */
 import { randomBytes } from "node:crypto";
-import { readFile, rm } from "node:fs/promises";
+import { readFile, rename, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { loadBundle, type Bundle } from "@unseen/client/bundle.ts";
 import { ensureDirectory } from "@unseen/client/atomic-file.ts";
@@ -31,20 +31,22 @@ export async function shareModel(path: string, options: ShareFlags, terminal: Te
   const home = resolveHome();
   const { source, bundle, remove } = await encrypted(resolve(path), options, home, terminal);
   const client = sharesDirectory(home, bundle.fingerprint);
+  const fresh = join(home.root, "shares", `.${bundle.fingerprint}.${randomBytes(6).toString("hex")}`);
   try {
     await ensureDirectory(join(home.root, "shares"));
-    // What was split before under this name is replaced: the servers must get the new directories too.
-    await rm(client, { recursive: true, force: true });
     const { layout, serverBytes, clientBytes } = prepareShares({
       model: await openModel(source),
       bits: options.bits === "16" ? 16 : 8,
       outA,
       outB,
-      client,
+      client: fresh,
       fingerprint: bundle.fingerprint,
       project: (weights, out, inward) => makeProjection(weights, out, inward, (bytes) => bytes.set(randomBytes(bytes.length))),
       log: (line) => terminal.note(line),
     });
+    // What was split before is replaced once the new is whole.
+    await rm(client, { recursive: true, force: true });
+    await rename(fresh, client);
     const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
     terminal.print(
       `Servers  ${outA} and ${outB}, ${megabytes(serverBytes)} each, ${layout.groups.length} groups of layers, ${options.bits} bits a weight`,
@@ -53,6 +55,7 @@ export async function shareModel(path: string, options: ShareFlags, terminal: Te
     terminal.print("Next:    unseen shares serve DIRECTORY, at two operators; then unseen gateway --shares URL_A URL_B");
     return { fingerprint: bundle.fingerprint, name: bundle.name, servers: [outA, outB], client, serverBytes, clientBytes };
   } finally {
+    await rm(fresh, { recursive: true, force: true });
     await remove();
   }
 }

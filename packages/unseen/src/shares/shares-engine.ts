@@ -24,11 +24,11 @@ export class SharesEngine implements Engine {
   readonly url: string;
   readonly #model: SharedModel;
   readonly #decoder: ShareDecoder;
-  readonly #multiplier: Multiplier;
+  readonly #multiplier: Multiplier & { close(): void };
   /** Nobody uses them now; the latest last. */
   readonly #idle: DecoderState[] = [];
 
-  constructor(urls: readonly [string, string], model: SharedModel, decoder: ShareDecoder, multiplier: Multiplier) {
+  constructor(urls: readonly [string, string], model: SharedModel, decoder: ShareDecoder, multiplier: Multiplier & { close(): void }) {
     this.url = urls.join(" and ");
     this.#model = model;
     this.#decoder = decoder;
@@ -37,6 +37,10 @@ export class SharesEngine implements Engine {
 
   async probe(): Promise<HostFacts> {
     return { engine: "unseen-shares", models: [this.#model] };
+  }
+
+  close(): void {
+    this.#multiplier.close();
   }
 
   async *generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GeneratedChunk> {
