@@ -41,7 +41,7 @@ export async function* speedFindings(note: (line: string) => void): AsyncGenerat
   try {
     for (const delay of ROUND_TRIPS) {
       note(`round trip ${delay} ms`);
-      const lines = [await delayedLine(pair.urls[0], delay / 2), await delayedLine(pair.urls[1], delay / 2)] as const;
+      const lines = [await delayedLine(pair.urls[0], delay), await delayedLine(pair.urls[1], delay)] as const;
       const remote = await connectTo(shared, [lines[0].url, lines[1].url]);
       const before = traffic(remote);
       const speed = await tokensPerSecond(decoder, remote);
@@ -97,7 +97,7 @@ async function tokensPerSecond(decoder: ShareDecoder, multiplier: Multiplier): P
   return (TOKENS - 1) / seconds;
 }
 
-/** A TCP line to a server on which each byte takes so many milliseconds, each way. */
+/** A TCP line to a server on which each byte takes so many milliseconds there, and none back: timers count whole milliseconds. */
 async function delayedLine(upstream: string, delay: number): Promise<{ url: string; close(): Promise<void> }> {
   const { hostname, port } = new URL(upstream);
   const sockets = new Set<Socket>();
@@ -110,7 +110,11 @@ async function delayedLine(upstream: string, delay: number): Promise<{ url: stri
       sockets.add(from);
       from.on("error", () => to.destroy()).on("close", () => to.destroy());
       // One timer for each piece keeps their order.
-      from.on("data", (piece: Buffer) => void (delay === 0 ? to.write(piece) : setTimeout(() => to.writable && to.write(piece), delay)));
+      from.on(
+        "data",
+        (piece: Buffer) =>
+          void (delay === 0 || from === onward ? to.write(piece) : setTimeout(() => to.writable && to.write(piece), delay)),
+      );
     }
   });
   server.listen(0, "127.0.0.1");

@@ -121,9 +121,10 @@ export class BlindEncoder {
     return this.#pool.connect();
   }
 
-  /** Ends what the encoder runs on this machine. */
+  /** Ends what the encoder runs on this machine, and what its hosts' connections keep open. */
   close(): void {
     this.#parts.stem?.close();
+    for (const engine of this.#parts.engines) engine.close?.();
   }
 
   /**

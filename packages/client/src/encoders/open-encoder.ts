@@ -10,7 +10,7 @@ import type { EncoderModel } from "../gateway/model.ts";
 import type { Home } from "../home.ts";
 import { Stem } from "../stem/stem.ts";
 import { BlindEncoder } from "./blind-encoder.ts";
-import { EncoderHost } from "./encoder-host.ts";
+import { EncoderHost, type EncoderEngine } from "./encoder-host.ts";
 
 /**
  * @param ends - As `loadBundleInterface` gives them.
@@ -24,9 +24,20 @@ export async function openEncoder(
   secret: Uint8Array,
   hosts: readonly HostAddress[],
 ): Promise<EncoderModel> {
+  const engines = hosts.map((host) => new EncoderHost(host));
+  return openEncoderOn(home, bundle, ends, secret, engines);
+}
+
+/** The same on engines of any kind. @throws UnseenError BUNDLE_INVALID */
+export async function openEncoderOn(
+  home: Home,
+  bundle: Bundle,
+  ends: ClientInterface,
+  secret: Uint8Array,
+  engines: readonly EncoderEngine[],
+): Promise<EncoderModel> {
   const { name, fingerprint, vocabularySize } = bundle;
   const tokenizer = await loadBundleTokenizer(home, bundle);
-  const engines = hosts.map((host) => new EncoderHost(host));
   const stem = ends.stem && new Stem(join(bundleDirectory(home, fingerprint), ends.stem.file));
   const encoder = new BlindEncoder({ identity: { name, fingerprint, vocabularySize }, ends, tokenizer, secret, engines, stem });
   return {

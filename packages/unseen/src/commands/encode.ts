@@ -12,7 +12,7 @@ import { resolveHome } from "@unseen/client/home.ts";
 import { explainSystemError, UnseenError } from "@unseen/core/errors.ts";
 import type { Command } from "commander";
 import { addCommand, wholeNumber, type OptionSpecification } from "../command.ts";
-import { connectModels, hostOptions, type HostFlags } from "../models.ts";
+import { connectModels, hostOptions, sharesOptions, type HostFlags } from "../models.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** Lines of standard input (CWE-770). */
@@ -22,6 +22,7 @@ const MAXIMUM_FILE_BYTES = 32 * 1024 * 1024;
 
 const options: readonly OptionSpecification[] = [
   ...hostOptions,
+  ...sharesOptions,
   { flags: "--key <name>", description: "name, id or file of the key (default: the one that the model was encrypted under)" },
   { flags: "--show-wire", description: "show what the host saw" },
 ];

@@ -4,15 +4,18 @@
  */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { listBundles, loadBundle, type Bundle } from "@unseen/client/bundle.ts";
-import type { GatewayModel } from "@unseen/client/gateway/model.ts";
+import { listBundles, loadBundle, loadBundleInterface, type Bundle } from "@unseen/client/bundle.ts";
+import { openEncoderOn } from "@unseen/client/encoders/open-encoder.ts";
+import type { EncoderModel, GatewayModel } from "@unseen/client/gateway/model.ts";
 import type { Home } from "@unseen/client/home.ts";
 import { UnseenError } from "@unseen/core/errors.ts";
 import { ProjectionFile } from "@unseen/shares/client/projection-file.ts";
 import { RemoteMultiplier } from "@unseen/shares/client/remote-multiplier.ts";
-import { CLIENT_FILES } from "@unseen/shares/model/client-model.ts";
 import { ShareDecoder } from "@unseen/shares/model/decoder.ts";
-import { openModelFor } from "../models.ts";
+import { CLIENT_FILES, ClientModel } from "@unseen/shares/model/client-model.ts";
+import { ShareEncoder } from "@unseen/shares/model/encoder.ts";
+import { openKeyOf, openModelFor } from "../models.ts";
+import { ShareEncoderEngine } from "./share-encoder-engine.ts";
 import { SharesEngine } from "./shares-engine.ts";
 
 export interface SharesFlags {
@@ -27,7 +30,7 @@ export function sharesDirectory(home: Home, fingerprint: string): string {
 }
 
 /** @throws UnseenError USAGE for other than two servers, BUNDLE_NOT_FOUND, HOST_* */
-export async function connectShares(home: Home, flags: SharesFlags, note: (line: string) => void): Promise<GatewayModel> {
+export async function connectShares(home: Home, flags: SharesFlags, note: (line: string) => void): Promise<GatewayModel | EncoderModel> {
   const [urlA, urlB, ...more] = flags.shares;
   if (urlA === undefined || urlB === undefined || more.length > 0)
     throw new UnseenError("USAGE", `--shares takes two addresses, got ${flags.shares.length}.`, {
@@ -35,8 +38,7 @@ export async function connectShares(home: Home, flags: SharesFlags, note: (line:
     });
   const bundle = await findShared(home, flags.model);
   const directory = sharesDirectory(home, bundle.fingerprint);
-  const decoder = await ShareDecoder.open(directory);
-  const { layout, limits } = decoder.description;
+  const { layout, limits } = (await ClientModel.open(directory)).description;
   const checks = await ProjectionFile.read(join(directory, CLIENT_FILES.checks), layout);
   const multiplier = await RemoteMultiplier.connect({
     urlA,
@@ -48,9 +50,17 @@ export async function connectShares(home: Home, flags: SharesFlags, note: (line:
     log: note,
   });
   const { name, fingerprint, vocabularySize, contextLength } = bundle;
-  return openModelFor(home, bundle, [
-    new SharesEngine([urlA, urlB], { id: name, fingerprint, vocabularySize, contextLength }, decoder, multiplier),
-  ]);
+  const model = { id: name, fingerprint, vocabularySize, contextLength };
+  try {
+    const ends = await loadBundleInterface(home, bundle);
+    if (!ends)
+      return await openModelFor(home, bundle, [new SharesEngine([urlA, urlB], model, await ShareDecoder.open(directory), multiplier)]);
+    const engine = new ShareEncoderEngine([urlA, urlB], model, ends.pooling, await ShareEncoder.open(directory), multiplier);
+    return await openEncoderOn(home, bundle, ends, (await openKeyOf(bundle, home)).secret, [engine]);
+  } catch (error) {
+    multiplier.close();
+    throw error;
+  }
 }
 
 /** The one shared model of the keyring, or the one that is named. */
