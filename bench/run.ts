@@ -10,9 +10,10 @@ import { fhe } from "./fhe.ts";
 import { gateway } from "./gateway.ts";
 import { lab } from "./lab.ts";
 import { printTable, type Figure } from "./measure.ts";
+import { shares } from "./shares.ts";
 import { transform } from "./transform.ts";
 
-const benchmarks: Readonly<Record<string, () => Promise<Figure[]>>> = { transform, decode, encoders, fhe, gateway, lab };
+const benchmarks: Readonly<Record<string, () => Promise<Figure[]>>> = { transform, decode, encoders, fhe, shares, gateway, lab };
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { json: { type: "boolean" } } });
 const names = positionals.length > 0 ? positionals : Object.keys(benchmarks);

@@ -7,6 +7,7 @@ import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { TextTokenizer } from "@unseen/client/tokenizer.ts";
+import { needs, sharedPath } from "./shared.ts";
 import { ask, onlyObject, post, runCommand, startServer, STORY_LLAMA, temporaryDirectory, type RunningServer } from "./command-line.ts";
 
 const home = temporaryDirectory("shares");
@@ -133,4 +134,32 @@ describe("the gateway over two servers", () => {
       assert.ok(!server.stderr().includes(ids));
     }
   });
+});
+
+test("a classifier over two servers, from the command line", needs("assets/sst2-distilbert"), async () => {
+  const [first, second] = [join(home, "classifier-a"), join(home, "classifier-b")];
+  await ask(["share", sharedPath("assets/sst2-distilbert")!, "--name", "sentiment", "--out", first, second], { home });
+  const pair = [await serve(first), await serve(second)];
+  try {
+    const { results } = await ask<{ results: { label: string }[] }>(
+      [
+        "classify",
+        "--model",
+        "sentiment",
+        "--shares",
+        pair[0]!.url,
+        pair[1]!.url,
+        "--allow-same-operator",
+        "a gorgeous, witty, seductive movie.",
+        "a dreadful mess.",
+      ],
+      { home },
+    );
+    assert.deepEqual(
+      results.map(({ label }) => label),
+      ["POSITIVE", "NEGATIVE"],
+    );
+  } finally {
+    await Promise.all(pair.map((server) => server.stop()));
+  }
 });

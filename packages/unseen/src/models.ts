@@ -41,7 +41,7 @@ export const hostOptions: readonly OptionSpecification[] = [
 
 /** Of commands that continue text: two servers instead of hosts. */
 export const sharesOptions: readonly OptionSpecification[] = [
-  { flags: "--shares <urls...>", description: "two servers that multiply shares, instead of a host; see `unseen share`" },
+  { flags: "--shares <urls...>", description: "two servers that multiply shares, instead of a host; see `unseen share`", repeated: true },
   { flags: "--allow-same-operator", description: "with --shares: both servers may be at one address, which then sees what EE alone hides" },
 ];
 
@@ -67,6 +67,10 @@ export interface HostFlags {
 export async function connectModels(home: Home, flags: HostFlags, note: (line: string) => void): Promise<(GatewayModel | EncoderModel)[]> {
   if (flags.shares) {
     if (flags.host) throw new UnseenError("USAGE", "--shares and --host exclude each other.", { hint: "Give one of them." });
+    if (flags.requireAttestation)
+      throw new UnseenError("USAGE", "servers of shares give no evidence.", {
+        hint: "Leave out --require-attestation: neither server learns anything alone.",
+      });
     // Loaded here, because other models do without the forward pass.
     return [await (await import("./shares/connect-shares.ts")).connectShares(home, { ...flags, shares: flags.shares }, note)];
   }

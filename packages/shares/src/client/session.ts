@@ -184,7 +184,12 @@ export class ShareSession {
     if (frame.type === "failure") {
       const hint = REFUSAL_HINTS[frame.code] ?? "The server's log says more.";
       return this.#fail(
-        new UnseenError("HOST_REFUSED", `${serverName(this.#address)} refused (${frame.code}): ${printable(frame.message)}`, { hint }),
+        // A server that loads, or is full, is worth asking again.
+        new UnseenError(
+          frame.code === "overloaded" ? "HOST_LOADING" : "HOST_REFUSED",
+          `${serverName(this.#address)} refused (${frame.code}): ${printable(frame.message)}`,
+          { hint },
+        ),
       );
     }
     if (frame.type === "ready" && this.#ready !== null && frame.rows > 0) {

@@ -164,6 +164,10 @@ export function addServeCommands(program: Command): void {
       { flags: "--message <text>", description: "say this, print the answer and exit" },
     ],
     async run({ options, terminal }) {
+      if (options.shares && options.showWire)
+        throw new UnseenError("USAGE", "--show-wire shows a host's view, and servers of shares see random numbers alone.", {
+          hint: "Leave it out.",
+        });
       const { runChat } = await import("@unseen/client/chat/chat.ts");
       const models = await connectModels(resolveHome(), options, (line) => terminal.note(line));
       const [model] = models;
@@ -178,12 +182,15 @@ export function addServeCommands(program: Command): void {
         });
       const served = serveModel(model);
       await connectModel(served);
-      return runChat(served, {
+      const said = await runChat(served, {
         showWire: options.showWire === true,
         system: options.system,
         message: options.message,
         silent: terminal.json,
       }).finally(() => closeHosts(models));
+      if (!said || !options.shares) return said;
+      // No server got these ids.
+      return { ...said, hostSaw: null };
     },
   });
 }

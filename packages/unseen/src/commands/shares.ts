@@ -34,7 +34,7 @@ export function addSharesCommands(program: Command): void {
     arguments: [["<model>", "plain or encrypted Hugging Face directory"]],
     options: [
       keyOption,
-      { flags: "--out <directories...>", description: "two directories to make, one for each server" },
+      { flags: "--out <directories...>", description: "two directories to make, one for each server", repeated: true },
       { flags: "--bits <count>", description: "bits per weight", fallback: "8", choices: ["8", "16"] },
       { flags: "--name <name>", description: "name of the model for the gateway (default: that of the input)", env: "UNSEEN_MODEL_NAME" },
       { flags: "--tokenizer <directory>", description: "where the tokenizer lies, if not with the model" },

@@ -3,7 +3,7 @@
  * @module
  */
 import { randomBytes } from "node:crypto";
-import { readFile, rename, rm } from "node:fs/promises";
+import { chmod, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { loadBundle, type Bundle } from "@unseen/client/bundle.ts";
 import { ensureDirectory } from "@unseen/client/atomic-file.ts";
@@ -45,6 +45,7 @@ export async function shareModel(path: string, options: ShareFlags, terminal: Te
       log: (line) => terminal.note(line),
     });
     // What was split before is replaced once the new is whole.
+    for (const name of await readdir(fresh)) await chmod(join(fresh, name), 0o600);
     await rm(client, { recursive: true, force: true });
     await rename(fresh, client);
     const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
