@@ -202,7 +202,7 @@ function sevenBillion(gigabits: number, gigamacs: number): Finding {
   const total = (roundTrip: number): number => network + compute + calls * roundTrip;
   return {
     claim: `On paper: a 7B model, 8-bit weights, one thread a server, the client's line at ${gigabits} Gbit/s`,
-    figure: `${((up + 2 * down) / 1e6).toFixed(1)} MB a token (${network.toFixed(2)} s), ${calls} round trips, ${compute.toFixed(1)} s of products a server; a token in ${total(0.001).toFixed(1)} s at 1 ms, ${total(0.04).toFixed(1)} s at 40 ms`,
+    figure: `${((up + 2 * down) / 1e6).toFixed(1)} MB a token (${network.toFixed(2)} s), ${calls} round trips, ${compute.toFixed(1)} s of products a server; without the client's own part a token in ${total(0.001).toFixed(1)} s at 1 ms, ${total(0.04).toFixed(1)} s at 40 ms`,
     bar: "-",
     holds: true,
   };
