@@ -25,7 +25,7 @@ export async function* uniformFindings(note: (line: string) => void): AsyncGener
     let [seedBytes, largestToB, sameShape] = [0, 0, true];
     const shapes: string[] = [];
     // One text is random, the other the same token again and again: as different as two texts can be.
-    for (const text of [pseudoRandomIds(vocabulary, POSITIONS, 3), new Array<number>(POSITIONS).fill(7)]) {
+    for (const text of [pseudoRandomIds(vocabulary, POSITIONS, 3), Array.from({ length: POSITIONS }, () => 7)]) {
       note(`text ${views.length + 1}`);
       const received: Buffer[] = [];
       const shape: string[] = [];
@@ -116,7 +116,7 @@ function twoSample(left: Buffer, right: Buffer): number {
 }
 
 function countBytes(bytes: Buffer): number[] {
-  const counts = new Array<number>(256).fill(0);
+  const counts = Array.from({ length: 256 }, () => 0);
   for (const byte of bytes) counts[byte]! += 1;
   return counts;
 }

@@ -9,7 +9,7 @@ const logits = Float64Array.from([0, Math.log(2), Math.log(4), Math.log(1), -1e9
 /** How often each token comes in many draws. */
 function shares(settings: SamplingSettings, said = nothing as { prompt: number[]; answer: number[] }, draws = 8000): number[] {
   const uniform = uniformFrom(7);
-  const counts = new Array<number>(logits.length).fill(0);
+  const counts = Array.from(logits, () => 0);
   for (let draw = 0; draw < draws; draw += 1) counts[sample(logits, settings, said, uniform)]! += 1;
   return counts.map((count) => count / draws);
 }
