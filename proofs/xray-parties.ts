@@ -89,8 +89,11 @@ export async function* blindFindings(note: Note): AsyncGenerator<Finding> {
       if (cut === 3) {
         await waitFor(() => running.stderr().includes("Cut 3"));
         process.kill(parties.processOf("creator"), "SIGSTOP");
-        await sleep(3000);
-        const control = findInMemory(running.child.pid!, needles);
+        let control: string[] = [];
+        for (let look = 0; look < 40 && control.length === 0; look += 1) {
+          await sleep(500);
+          control = findInMemory(running.child.pid!, needles);
+        }
         process.kill(parties.processOf("creator"), "SIGCONT");
         yield {
           claim: "Control: the same search of the user's memory finds the picture",

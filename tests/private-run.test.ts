@@ -210,8 +210,12 @@ describe("what the others see", () => {
     const creator = parties.processOf("creator");
     process.kill(creator, "SIGSTOP");
     while (!running.stderr().includes("Cut 2")) await sleep(100);
-    await sleep(4000);
-    const atUser = findInMemory(running.child.pid!, needles);
+    // Wherever the user's process waits now, it read the picture, or will have soon.
+    let atUser: string[] = [];
+    for (let look = 0; look < 40 && !atUser.some((name) => name.endsWith("bytes")); look += 1) {
+      await sleep(500);
+      atUser = findInMemory(running.child.pid!, needles);
+    }
     process.kill(creator, "SIGCONT");
     const outcome = await running.ended;
     assert.equal(outcome.code, 0, outcome.stderr);
