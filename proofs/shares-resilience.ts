@@ -2,11 +2,9 @@
  * A server that is killed in mid-answer, through the gateway that people use; and frames that are none.
  * @module
  */
-import { once } from "node:events";
-import { createServer } from "node:net";
+import { freePort } from "../tests/free-port.ts";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { AddressInfo } from "node:net";
 import { ask, startServer, STORY_LLAMA, temporaryDirectory, type RunningServer } from "../tests/command-line.ts";
 import { testsShow, type Finding } from "./proof.ts";
 
@@ -99,14 +97,4 @@ async function answer(url: string, disturb?: () => Promise<void>): Promise<Strea
   }
   await disturbance;
   return { text, pieces, error };
-}
-
-/** A port that was free a moment ago: a server that comes back must be where it was. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }

@@ -2,6 +2,7 @@
  * Real ciphertext at every cut: decisions, errors, and whole numbers that are exactly those of the integer model.
  * @module
  */
+import { largest } from "@unseen/client/encoders/scores.ts";
 import { createHash } from "node:crypto";
 import { Session } from "@unseen/fhe/client/session.ts";
 import { compile } from "@unseen/fhe/compile/compile.ts";
@@ -153,8 +154,4 @@ function equalsIntegerModel(head: Head, { weight, bias, outputSteps }: IntegerFo
 
 function valuesOf(picture: Uint8Array): Float64Array {
   return Float64Array.from(picture, (byte) => byte / 255);
-}
-
-function largest(values: readonly number[]): number {
-  return values.reduce((best, value, index) => (value > values[best]! ? index : best), 0);
 }

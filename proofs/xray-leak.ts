@@ -2,6 +2,7 @@
  * What the creator can read from the features of each cut, as `unseen leak` measures it.
  * @module
  */
+import { largest } from "@unseen/client/encoders/scores.ts";
 import { defaultObfuscation } from "@unseen/fhe/obfuscation.ts";
 import { measureLeak, type LeakReport } from "@unseen/lab/leak/measure-leak.ts";
 import { readPictures } from "@unseen/lab/leak/pictures.ts";
@@ -54,8 +55,4 @@ function describe({ psnr, psnrBaseline, ssim, ssimBaseline, decisionsKept, best,
     .map(({ name, recovered: share, baseline }) => `${name} ${percent(share)} (guess ${percent(baseline)})`)
     .join(", ");
   return `${psnr.toFixed(1)} dB, SSIM ${ssim.toFixed(3)} (${best}); mean picture ${psnrBaseline.toFixed(1)} dB, ${ssimBaseline.toFixed(3)}; ${recovered}; decisions kept ${percent(decisionsKept ?? 0)}`;
-}
-
-function largest(values: readonly number[]): number {
-  return values.reduce((best, value, index) => (value > values[best]! ? index : best), 0);
 }

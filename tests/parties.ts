@@ -2,9 +2,7 @@
  * The four parties of a private run as processes of their own, as their owners start them: hub, enclave, creator, and this process as the user.
  * @module
  */
-import assert from "node:assert/strict";
-import { once } from "node:events";
-import { createServer } from "node:net";
+import { freePort } from "./free-port.ts";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readPolicy } from "@unseen/attest/read-policy.ts";
@@ -133,15 +131,4 @@ async function start(
       await Promise.all([...running.values()].map((party) => party.stop()));
     },
   };
-}
-
-/** A port that was free a moment ago: a hub that is killed must come back at its address. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  assert.ok(address && typeof address === "object");
-  server.close();
-  await once(server, "close");
-  return address.port;
 }

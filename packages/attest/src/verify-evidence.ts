@@ -1,8 +1,8 @@
 /**
  * Verifies evidence: that trusted hardware, at a level the policy allows, runs a program the policy names, which holds the keys.
  *
- * Signatures of quote and statements and the matching of levels are dcap-qvl's work; names, dates and revocation of certificates,
- * the revocation lists themselves, the TDX module and everything about the program are checked here, because it does not.
+ * Signatures of quote and statements and the matching of levels are dcap-qvl's work. Checked here, because version 0.3.9 does not: signatures
+ * and dates of revocation lists, names in the chains, the TDX module, and everything about the program.
  * A quote shows what hardware signed. It does not show where the hardware stands: who can touch its memory bus can extract
  * attestation keys (TEE.fail, 2025).
  * @module

@@ -245,7 +245,7 @@ export type Job = z.infer<typeof jobSchema>;
 /** `POST /v1/jobs/:id/features`. */
 export const featuresSchema = z.strictObject({ features: sha256 });
 
-/** `POST /v1/work`: a creator or an enclave asks for something to do; 204 = nothing within the wait. */
+/** `POST /v1/tasks`: a creator or an enclave asks for something to do; 204 = nothing within the wait. */
 export const workRequestSchema = z.strictObject({
   /** An enclave's HPKE public keys: jobs sealed to others are not given to it. Creators: empty. */
   keys: z.array(key).max(4),
@@ -265,11 +265,11 @@ export const workSchema = z.discriminatedUnion("kind", [
 
 export type Work = z.infer<typeof workSchema>;
 
-/** `POST /v1/work/:job/renew`. */
+/** `POST /v1/tasks/:job/renew`. */
 export const leaseSchema = z.strictObject({ lease: z.string().max(100) });
-/** `POST /v1/work/:job/done`; the same lease and blob again is answered as the first time. */
+/** `POST /v1/tasks/:job/done`; the same lease and blob again is answered as the first time. */
 export const doneSchema = z.strictObject({ lease: z.string().max(100), blob: sha256 });
-/** `POST /v1/work/:job/fail`; with `again`, another attempt is made where one is left. */
+/** `POST /v1/tasks/:job/fail`; with `again`, another attempt is made where one is left. */
 export const failSchema = z.strictObject({
   lease: z.string().max(100),
   code: z.string().regex(/^[A-Z_]{3,50}$/),

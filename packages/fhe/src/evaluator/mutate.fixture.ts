@@ -2,20 +2,10 @@
  * Serialised ciphertexts and keys that lie: what a hostile client sends.
  * @module
  */
+import { Draws } from "../compile/random-head.fixture.ts";
 
 /** Bytes of header that most mutations aim at: there SEAL is most easily led astray. */
 const HEADERS = 256;
-
-/** The same numbers for the same seed: mulberry32. */
-export function generator(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b_79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 type Mutation = (bytes: Uint8Array, below: (limit: number) => number) => Uint8Array;
 
@@ -51,7 +41,7 @@ function flip(bytes: Uint8Array, at: number, by: number): Uint8Array {
 
 /** So many changed copies, the same for the same seed. */
 export function* mutations(bytes: Uint8Array, count: number, seed: number): Generator<Uint8Array> {
-  const random = generator(seed);
+  const random = new Draws(seed).uniform;
   const below = (limit: number): number => Math.floor(random() * limit);
   for (let index = 0; index < count; index += 1) yield mutate[index % mutate.length]?.(bytes, below) ?? bytes;
 }

@@ -83,7 +83,7 @@ export async function askForWork(
   request: { readonly keys: readonly string[]; readonly attestation: "tdx" | "simulator" | null; readonly callsOnly: boolean },
   signal?: AbortSignal,
 ): Promise<Work | null> {
-  const answer = await hub.json("POST", "/v1/work", workSchema.optional(), {
+  const answer = await hub.json("POST", "/v1/tasks", workSchema.optional(), {
     body: { ...request, wait: limits.waitSeconds },
     wait: limits.waitSeconds,
     signal,
@@ -92,7 +92,7 @@ export async function askForWork(
 }
 
 export async function renewLease(hub: HubClient, job: string, lease: string, signal?: AbortSignal): Promise<void> {
-  await hub.json("POST", `/v1/work/${job}/renew`, z.unknown(), { body: { lease }, signal });
+  await hub.json("POST", `/v1/tasks/${job}/renew`, z.unknown(), { body: { lease }, signal });
 }
 
 export async function finishWork(
@@ -101,7 +101,7 @@ export async function finishWork(
   result: { lease: string; blob: string },
   signal?: AbortSignal,
 ): Promise<void> {
-  await hub.json("POST", `/v1/work/${job}/done`, z.unknown(), { body: result, signal });
+  await hub.json("POST", `/v1/tasks/${job}/done`, z.unknown(), { body: result, signal });
 }
 
 export async function failWork(
@@ -110,7 +110,7 @@ export async function failWork(
   failure: { lease: string; code: string; message: string; again: boolean },
   signal?: AbortSignal,
 ): Promise<void> {
-  await hub.json("POST", `/v1/work/${job}/fail`, z.unknown(), { body: failure, signal });
+  await hub.json("POST", `/v1/tasks/${job}/fail`, z.unknown(), { body: failure, signal });
 }
 
 /** Whom a question is for. */

@@ -177,7 +177,7 @@ describe("with a hub", () => {
 
   // The last one: afterwards there is no hub.
   test("a hub that is stopped ends questions that wait, and the connections on which they would be asked again", async () => {
-    const asked = hub.enclave.send("POST", "/v1/work", { body: { keys: [key], wait: 25 }, wait: 25 });
+    const asked = hub.enclave.send("POST", "/v1/tasks", { body: { keys: [key], wait: 25 }, wait: 25 });
     const anything = z.object({}).loose();
     while (!JSON.stringify(await hub.user.json("GET", "/v1/enclaves", anything)).includes(key)) await sleep(10);
     await hub.stop();
@@ -216,13 +216,13 @@ describe("a lease", () => {
       if (request.method === "HEAD") return void response.writeHead(404).end();
       if (request.method === "PATCH") return void response.writeHead(204, { "upload-offset": result.length }).end();
       void json(request).then((body) => {
-        if (path !== "/v1/work") said.push([path, body]);
+        if (path !== "/v1/tasks") said.push([path, body]);
         if (path.endsWith("/renew")) {
           const status = renewal(++renewals);
           response
             .writeHead(status)
             .end(JSON.stringify(status === 200 ? {} : { error: { code: "CONFLICT", message: "gone", hint: null } }));
-        } else if (path !== "/v1/work") {
+        } else if (path !== "/v1/tasks") {
           response.end("{}");
         } else if (!(body as { callsOnly: boolean }).callsOnly) {
           // Every other question for work waits.
@@ -246,10 +246,10 @@ describe("a lease", () => {
     await askedAgain;
     const renewals = said.filter(([path]) => path.endsWith("/renew"));
     assert.ok(renewals.length >= 5);
-    assert.deepEqual(renewals[0], [`/v1/work/${job.id}/renew`, { lease: "lease" }]);
+    assert.deepEqual(renewals[0], [`/v1/tasks/${job.id}/renew`, { lease: "lease" }]);
     assert.deepEqual(
       said.filter(([path]) => !path.endsWith("/renew")),
-      [[`/v1/work/${job.id}/done`, { lease: "lease", blob: blobName(result) }]],
+      [[`/v1/tasks/${job.id}/done`, { lease: "lease", blob: blobName(result) }]],
     );
     const count = said.length;
     await sleep(150);
@@ -292,7 +292,7 @@ describe("a lease", () => {
     await Promise.all(workers.map((worker) => worker.close()));
     assert.deepEqual(
       said.map(([path]) => path).filter((path) => !path.endsWith("/renew")),
-      [`/v1/work/${job.id}/done`],
+      [`/v1/tasks/${job.id}/done`],
     );
     await second.stop();
   });

@@ -57,12 +57,12 @@ describe("access", () => {
     job = (await user.get("POST", "/v1/jobs", request))["id"] as string;
     await user.get("POST", `/v1/jobs/${job}/submit`, {});
     const claim = async (worker: Asker, keys: string[]): Promise<string> =>
-      (await worker.get("POST", "/v1/work", { keys, wait: 0 }))["lease"] as string;
+      (await worker.get("POST", "/v1/tasks", { keys, wait: 0 }))["lease"] as string;
     const evaluation = await claim(enclave, [key]);
-    await enclave.get("POST", `/v1/work/${job}/done`, { lease: evaluation, blob: await upload(enclave, "encrypted") });
+    await enclave.get("POST", `/v1/tasks/${job}/done`, { lease: evaluation, blob: await upload(enclave, "encrypted") });
     await user.get("POST", `/v1/jobs/${job}/features`, { features: await upload(user, "features") });
     const answering = await claim(creator, []);
-    await creator.get("POST", `/v1/work/${job}/done`, { lease: answering, blob: await upload(creator, "answer") });
+    await creator.get("POST", `/v1/tasks/${job}/done`, { lease: answering, blob: await upload(creator, "answer") });
   });
 
   const readers: Readonly<Record<string, readonly string[]>> = {
@@ -115,9 +115,9 @@ describe("access", () => {
     const own = await stranger.upload(randomBytes(10));
     const second = (await stranger.get("POST", "/v1/jobs", exampleJob(version, own, null, key)))["id"] as string;
     await stranger.get("POST", `/v1/jobs/${second}/submit`, {});
-    const { lease } = await otherEnclave.get("POST", "/v1/work", { keys: [key], wait: 0 });
+    const { lease } = await otherEnclave.get("POST", "/v1/tasks", { keys: [key], wait: 0 });
     const features = blobs.get("features") as string;
-    assert.equal((await otherEnclave.ask("POST", `/v1/work/${second}/done`, { lease, blob: features })).status, 400);
+    assert.equal((await otherEnclave.ask("POST", `/v1/tasks/${second}/done`, { lease, blob: features })).status, 400);
     assert.equal((await user.ask("GET", `/v1/jobs/${second}`)).status, 404);
   });
 
@@ -133,9 +133,9 @@ describe("access", () => {
       [otherCreator, []],
     ] as const)
       // prettier-ignore
-      assert.equal((await worker.ask("POST", "/v1/work", { keys, wait: 0 })).status, 204);
-    assert.equal((await user.ask("POST", "/v1/work", { keys: [], wait: 0 })).status, 403);
-    assert.equal((await otherCreator.ask("POST", "/v1/work", { keys: [randomKey()], wait: 0 })).status, 400);
+      assert.equal((await worker.ask("POST", "/v1/tasks", { keys, wait: 0 })).status, 204);
+    assert.equal((await user.ask("POST", "/v1/tasks", { keys: [], wait: 0 })).status, 403);
+    assert.equal((await otherCreator.ask("POST", "/v1/tasks", { keys: [randomKey()], wait: 0 })).status, 400);
   });
 });
 
@@ -233,7 +233,7 @@ describe("limits", () => {
     const calls = await Promise.all([user.ask("POST", "/v1/calls", call), user.ask("POST", "/v1/calls", call)]);
     assert.deepEqual(calls.map(({ status }) => status).toSorted(), [429, 503]);
     assert.equal(calls.find(({ status }) => status === 503)?.json.error?.code, "HOST_UNREACHABLE");
-    const ask = (wait: number) => enclave.ask("POST", "/v1/work", { keys: [randomKey()], wait });
+    const ask = (wait: number) => enclave.ask("POST", "/v1/tasks", { keys: [randomKey()], wait });
     const waiting = ask(20);
     while ((await ask(0)).status !== 429) await sleep(20);
     const asked = user.ask("POST", "/v1/calls", { ...call, to: { kind: "enclave", key: null } });

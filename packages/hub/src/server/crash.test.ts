@@ -53,7 +53,7 @@ test("what was acknowledged outlives kill -9, and the next hub takes the directo
   };
   const claimed = await create();
   await user.get("POST", `/v1/jobs/${claimed}/submit`, {});
-  const work = workSchema.parse(await enclave.get("POST", "/v1/work", { keys: [key], wait: 0 }));
+  const work = workSchema.parse(await enclave.get("POST", "/v1/tasks", { keys: [key], wait: 0 }));
   assert.ok(work.kind === "job" && work.job.id === claimed);
   const whole = Buffer.alloc(300_000, 7);
   assert.equal((await user.part(sha256(whole), whole.length, 0, whole.subarray(0, 100_000))).status, 204);
@@ -93,7 +93,7 @@ test("what was acknowledged outlives kill -9, and the next hub takes the directo
     assert.ok(job.state === state || (state === "uploading" && job.state === "queued"), `${job.state} instead of ${state}`);
     assert.equal((await at(user).raw("GET", `/v1/blobs/${job.input}`)).status, 200);
   }
-  await at(enclave).get("POST", `/v1/work/${claimed}/renew`, { lease: work.lease });
+  await at(enclave).get("POST", `/v1/tasks/${claimed}/renew`, { lease: work.lease });
   const head = await at(user).raw("HEAD", `/v1/blobs/${sha256(whole)}`);
   assert.equal(head.headers.get("upload-offset"), "100000");
   assert.equal((await at(user).part(sha256(whole), whole.length, 100_000, whole.subarray(100_000))).status, 204);

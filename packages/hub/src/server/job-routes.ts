@@ -55,7 +55,7 @@ export function addJobRoutes(application: Hono<Environment>, hub: Hub): void {
     context.json(await jobs.cancel(requireAccount(context, "user"), context.req.param("id"))),
   );
 
-  application.post("/v1/work", async (context) => {
+  application.post("/v1/tasks", async (context) => {
     const worker = requireAccount(context, "enclave", "creator");
     const { keys, attestation, callsOnly, wait } = await readJson(context, workRequestSchema);
     if (worker.role === "creator" && keys.length > 0) throw new Refusal("REQUEST_INVALID", "keys: expected none from a creator.");
@@ -70,17 +70,17 @@ export function addJobRoutes(application: Hono<Environment>, hub: Hub): void {
       return given === null ? context.body(null, 204) : context.json(given);
     });
   });
-  application.post("/v1/work/:job/renew", async (context) => {
+  application.post("/v1/tasks/:job/renew", async (context) => {
     const worker = requireAccount(context, "enclave", "creator");
     const { lease } = await readJson(context, leaseSchema);
     return context.json({ leaseSeconds: await work.renew(worker, context.req.param("job"), lease) });
   });
-  application.post("/v1/work/:job/done", async (context) => {
+  application.post("/v1/tasks/:job/done", async (context) => {
     const worker = requireAccount(context, "enclave", "creator");
     const { lease, blob } = await readJson(context, doneSchema);
     return context.json(await work.finish(worker, context.req.param("job"), lease, blob));
   });
-  application.post("/v1/work/:job/fail", async (context) => {
+  application.post("/v1/tasks/:job/fail", async (context) => {
     const worker = requireAccount(context, "enclave", "creator");
     const { lease, ...failure } = await readJson(context, failSchema);
     return context.json(await work.fail(worker, context.req.param("job"), lease, failure));

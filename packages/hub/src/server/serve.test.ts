@@ -36,7 +36,7 @@ async function submit(user: Asker, version: string, enclaveKey: string): Promise
 }
 
 async function work(worker: Asker, keys: string[], wait = 0): Promise<Work | null> {
-  const { status, json } = await worker.ask("POST", "/v1/work", { keys, attestation: null, callsOnly: false, wait });
+  const { status, json } = await worker.ask("POST", "/v1/tasks", { keys, attestation: null, callsOnly: false, wait });
   return status === 204 ? null : workSchema.parse(json);
 }
 
@@ -88,9 +88,9 @@ for (const kind of ["embedded", "postgres"] as const) {
       assert.equal((await enclave.raw("GET", `/v1/blobs/${input}`)).status, 200);
 
       const evaluated = user.get("GET", `/v1/jobs/${id}?after=evaluating&wait=20`);
-      await enclave.get("POST", `/v1/work/${id}/renew`, { lease: evaluation.lease });
+      await enclave.get("POST", `/v1/tasks/${id}/renew`, { lease: evaluation.lease });
       const encrypted = await enclave.upload(bytes("encrypted"));
-      await enclave.get("POST", `/v1/work/${id}/done`, { lease: evaluation.lease, blob: encrypted });
+      await enclave.get("POST", `/v1/tasks/${id}/done`, { lease: evaluation.lease, blob: encrypted });
       assert.equal((await evaluated)["state"], "evaluated");
       assert.equal((await evaluated)["encrypted"], encrypted);
 
@@ -99,7 +99,7 @@ for (const kind of ["embedded", "postgres"] as const) {
       await user.get("POST", `/v1/jobs/${id}/features`, { features });
       const { lease } = await answering;
       const answer = await creator.upload(bytes("answer"));
-      await creator.get("POST", `/v1/work/${id}/done`, { lease, blob: answer });
+      await creator.get("POST", `/v1/tasks/${id}/done`, { lease, blob: answer });
       const job = jobSchema.parse(await user.get("GET", `/v1/jobs/${id}?after=answered&wait=20`));
       assert.ok(performance.now() - started < 15_000, "no wait ran to its end");
       assert.equal(job.answer, answer);
@@ -134,14 +134,14 @@ for (const kind of ["embedded", "postgres"] as const) {
       const { lease, job } = await claim(enclave, [key]);
       assert.equal(await work(enclave, [key]), null);
       const blob = await enclave.upload(bytes("encrypted"));
-      for (let time = 0; time < 2; time++) await enclave.get("POST", `/v1/work/${job.id}/done`, { lease, blob });
-      assert.equal((await enclave.ask("POST", `/v1/work/${job.id}/done`, { lease, blob: input })).status, 409);
-      assert.equal((await enclave.ask("POST", `/v1/work/${job.id}/renew`, { lease })).status, 409);
+      for (let time = 0; time < 2; time++) await enclave.get("POST", `/v1/tasks/${job.id}/done`, { lease, blob });
+      assert.equal((await enclave.ask("POST", `/v1/tasks/${job.id}/done`, { lease, blob: input })).status, 409);
+      assert.equal((await enclave.ask("POST", `/v1/tasks/${job.id}/renew`, { lease })).status, 409);
       const features = await user.upload(bytes("features"));
       for (let time = 0; time < 2; time++) assert.equal((await user.get("POST", `${path}/features`, { features }))["state"], "featured");
       assert.equal((await user.ask("POST", `${path}/features`, { features: input })).status, 409);
       // The enclave's request once more, although the job has moved on.
-      await enclave.get("POST", `/v1/work/${job.id}/done`, { lease, blob });
+      await enclave.get("POST", `/v1/tasks/${job.id}/done`, { lease, blob });
       for (let time = 0; time < 2; time++) assert.equal((await user.get("POST", `${path}/cancel`, {}))["state"], "cancelled");
       const transitions = (await user.get("GET", path))["transitions"] as { state: State }[];
       assert.deepEqual(
@@ -159,8 +159,8 @@ for (const kind of ["embedded", "postgres"] as const) {
       for (let attempt = 1; attempt <= 3; attempt++) {
         const { lease, job } = await claim(enclave, [key]);
         assert.equal(job.attempts, attempt);
-        ends.push((await enclave.get("POST", `/v1/work/${id}/fail`, { ...failure, lease }))["state"]);
-        assert.equal((await enclave.ask("POST", `/v1/work/${id}/fail`, { ...failure, lease })).status, 200, "repeated");
+        ends.push((await enclave.get("POST", `/v1/tasks/${id}/fail`, { ...failure, lease }))["state"]);
+        assert.equal((await enclave.ask("POST", `/v1/tasks/${id}/fail`, { ...failure, lease })).status, 200, "repeated");
       }
       assert.deepEqual(ends, ["queued", "queued", "failed"]);
       const job = jobSchema.parse(await user.get("GET", `/v1/jobs/${id}`));
@@ -168,7 +168,7 @@ for (const kind of ["embedded", "postgres"] as const) {
 
       const second = await submit(user, version, key);
       const { lease } = await claim(enclave, [key]);
-      await enclave.get("POST", `/v1/work/${second.id}/fail`, { lease, code: "CUT_UNAVAILABLE", message: "no", again: false });
+      await enclave.get("POST", `/v1/tasks/${second.id}/fail`, { lease, code: "CUT_UNAVAILABLE", message: "no", again: false });
       assert.equal((await user.get("GET", `/v1/jobs/${second.id}`))["state"], "failed");
     });
 
@@ -176,7 +176,7 @@ for (const kind of ["embedded", "postgres"] as const) {
       const { user, enclave, otherEnclave } = accounts;
       const key = randomKey();
       const controller = new AbortController();
-      const gone = enclave.raw("POST", "/v1/work", {
+      const gone = enclave.raw("POST", "/v1/tasks", {
         body: JSON.stringify({ keys: [key], wait: 20 }),
         headers: { "content-type": "application/json" },
         signal: controller.signal,
@@ -185,7 +185,7 @@ for (const kind of ["embedded", "postgres"] as const) {
       for (let seen = false; !seen; await sleep(20))
         seen = ((await user.get("GET", "/v1/enclaves"))["enclaves"] as { key: string }[]).some((entry) => entry.key === key);
       const ended = async (): Promise<string | undefined> =>
-        /route="\/v1\/work",status="204"\} (\d+)/.exec(await (await user.raw("GET", "/metrics")).text())?.[1];
+        /route="\/v1\/tasks",status="204"\} (\d+)/.exec(await (await user.raw("GET", "/metrics")).text())?.[1];
       const before = await ended();
       controller.abort();
       await assert.rejects(gone);

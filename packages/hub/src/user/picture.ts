@@ -3,7 +3,7 @@
  * @module
  */
 import { decodePicture } from "@unseen/client/pictures/decode.ts";
-import { resize } from "@unseen/client/pictures/resample.ts";
+import { fitPicture } from "@unseen/client/pictures/fit.ts";
 import { UnseenError } from "@unseen/core/errors.ts";
 import type { ModelManifest } from "../protocol.ts";
 
@@ -16,16 +16,7 @@ export async function readPictureFile(file: Uint8Array, [channels, height, width
     throw new UnseenError("CUT_UNAVAILABLE", `the model takes ${channels} channels, and a picture has 1 or 3.`, {
       hint: "Use a model for grey or colour pictures.",
     });
-  const { pixels } = resize(await decodePicture(file), width, height, "bilinear");
-  const plane = width * height;
-  const bytes = new Uint8Array(channels * plane);
-  for (let pixel = 0; pixel < plane; pixel++) {
-    const [red, green, blue] = [pixels[pixel * 3]!, pixels[pixel * 3 + 1]!, pixels[pixel * 3 + 2]!];
-    // Rec. 601 luma, as Pillow's "L": grey stays as it is.
-    if (channels === 1) bytes[pixel] = Math.round(0.299 * red + 0.587 * green + 0.114 * blue);
-    else [bytes[pixel], bytes[plane + pixel], bytes[2 * plane + pixel]] = [red, green, blue];
-  }
-  return bytes;
+  return fitPicture(await decodePicture(file), { channels, height, width });
 }
 
 /** Pixels from 0 to 1. */

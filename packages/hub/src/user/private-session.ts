@@ -2,6 +2,7 @@
  * What the owner of the pictures runs: makes a key, encrypts, decrypts, obfuscates. The key lives as long as the session and is never stored.
  * @module
  */
+import { largest } from "@unseen/client/encoders/scores.ts";
 import { randomBytes } from "node:crypto";
 import { makeSealingKey, open, seal, type SealingKey } from "@unseen/attest/hpke.ts";
 import type { Policy } from "@unseen/attest/policy.ts";
@@ -296,10 +297,6 @@ function chooseCut(manifest: ModelManifest, { cut, scheme }: PrivateSessionOptio
   throw new UnseenError("CUT_UNAVAILABLE", `the model offers no cut ${wanted}${scheme ? ` with ${scheme}` : ""}; it offers ${list}.`, {
     hint: "Choose one with --cut and --scheme.",
   });
-}
-
-function largest(values: readonly number[]): number {
-  return values.reduce((best, value, index) => (value > values[best]! ? index : best), 0);
 }
 
 /** Times stages and tells how far they are. */

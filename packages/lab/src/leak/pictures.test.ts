@@ -9,7 +9,8 @@ import { UnseenError, type ErrorCode } from "@unseen/core/errors.ts";
 import { needs, sharedPath } from "../../../../tests/shared.ts";
 import { seeded } from "../seed.ts";
 import { idx, npy, npz } from "./picture-files.fixture.ts";
-import { fitPicture, readPictures } from "./pictures.ts";
+import { fitPicture } from "@unseen/client/pictures/fit.ts";
+import { readPictures } from "./pictures.ts";
 import { readIdx } from "./sources/idx.ts";
 import { readNpy, unzipArrays } from "./sources/npz.ts";
 

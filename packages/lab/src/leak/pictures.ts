@@ -6,7 +6,8 @@ import { stat } from "node:fs/promises";
 import { basename } from "node:path";
 import { permutation } from "@unseen/core/algebra/random.ts";
 import { explainSystemError, UnseenError } from "@unseen/core/errors.ts";
-import { resize, type Picture } from "@unseen/client/pictures/resample.ts";
+import { fitPicture } from "@unseen/client/pictures/fit.ts";
+import type { Picture } from "@unseen/client/pictures/resample.ts";
 import { sizeOf, type Shape } from "@unseen/fhe/layer.ts";
 import { seeded } from "../seed.ts";
 import { openDirectory } from "./sources/directory.ts";
@@ -107,21 +108,4 @@ async function load(source: PictureSource, indices: Uint32Array, shape: Shape): 
   for (const [at, index] of indices.entries()) bytes.set(fitPicture(await source.read(index), shape), at * sizeOf(shape));
   const labels = source.labels.map(({ name, values }) => ({ name, values: Int32Array.from(indices, (index) => values[index] as number) }));
   return { count: indices.length, bytes, labels };
-}
-
-/** One picture at another size and number of channels: (height, width, channels) -> (channels, height, width). Grey is repeated, colour becomes its luma (ITU-R BT.601). */
-export function fitPicture(picture: Picture, { channels, height, width }: Shape): Uint8Array {
-  const sized = picture.width === width && picture.height === height ? picture : resize(picture, width, height, "bilinear");
-  const plane = height * width;
-  const out = new Uint8Array(channels * plane);
-  for (let at = 0; at < plane; at += 1) {
-    const from = at * sized.channels;
-    const value = (channel: number): number => sized.pixels[from + channel] as number;
-    for (let channel = 0; channel < channels; channel += 1)
-      out[channel * plane + at] =
-        channels === 1 && sized.channels === 3
-          ? Math.round(0.299 * value(0) + 0.587 * value(1) + 0.114 * value(2))
-          : value(Math.min(channel, sized.channels - 1));
-  }
-  return out;
 }

@@ -5,7 +5,8 @@
 import type { RandomStream } from "@unseen/core/algebra/random.ts";
 import { sizeOf, type Shape } from "@unseen/fhe/layer.ts";
 import { seeded } from "../seed.ts";
-import { fitPicture, type LabelledPictures, type PictureCounts, type PictureSet } from "./pictures.ts";
+import { fitPicture } from "@unseen/client/pictures/fit.ts";
+import type { LabelledPictures, PictureCounts, PictureSet } from "./pictures.ts";
 
 /** Pixels of a drawing, before it is brought to a model's size. */
 const SIDE = 28;

@@ -8,7 +8,6 @@ const LOW: u64 = (1 << 31) - 1;
 // ---- one number ---------------------------------------------------------------------------------------------------------
 
 /** a + b; both below p. */
-// @ts-ignore: decorator
 @inline
 function add(a: u64, b: u64): u64 {
   const sum = a + b;
@@ -16,7 +15,6 @@ function add(a: u64, b: u64): u64 {
 }
 
 /** a · b; both below p. 2^61 = 1, so 2^62 = 2 and the middle terms, times 2^31, fold at their 30th bit. */
-// @ts-ignore: decorator
 @inline
 function multiply(a: u64, b: u64): u64 {
   const a1 = a >> 31, a0 = a & LOW, b1 = b >> 31, b0 = b & LOW;
@@ -27,7 +25,6 @@ function multiply(a: u64, b: u64): u64 {
 }
 
 /** A signed number modulo p. */
-// @ts-ignore: decorator
 @inline
 function residue(value: i64): u64 {
   const rest = value % (P as i64);
@@ -35,7 +32,6 @@ function residue(value: i64): u64 {
 }
 
 /** low + middle · 2^31 + high · 2^62. */
-// @ts-ignore: decorator
 @inline
 function combine(low: i64, middle: i64, high: i64): u64 {
   return add(add(residue(low), multiply(residue(middle), 1 << 31)), multiply(residue(high), 2));

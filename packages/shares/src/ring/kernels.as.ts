@@ -24,7 +24,6 @@ export function split(limbs: usize, rows: usize, count: u32, width: u32, stride:
   }
 }
 
-// @ts-ignore: decorator
 @inline
 function whole(low: v128, high: v128): i32 {
   const sum = i32x4.add(low, i32x4.shl(high, 16));
@@ -60,7 +59,6 @@ export function multiply(result: usize, weights: usize, limbs: usize, out: u32, 
 }
 
 /** One row of weights, four rows of limbs. */
-// @ts-ignore: decorator
 @inline
 function fourRows(to: usize, resultBytes: usize, weights: usize, x0: usize, limbBytes: usize): void {
   const x1 = x0 + (limbBytes << 1);
@@ -86,7 +84,6 @@ function fourRows(to: usize, resultBytes: usize, weights: usize, x0: usize, limb
 }
 
 /** Four rows of weights, one row of limbs. */
-// @ts-ignore: decorator
 @inline
 function fourWeights(to: usize, w0: usize, pitch: usize, x: usize): void {
   const w1 = w0 + pitch;
@@ -117,7 +114,6 @@ function fourWeights(to: usize, w0: usize, pitch: usize, x: usize): void {
   store<i32>(to + 12, whole(l3, h3));
 }
 
-// @ts-ignore: decorator
 @inline
 function one(to: usize, weights: usize, pitch: usize, x: usize): void {
   let low = i32x4.splat(0), high = i32x4.splat(0);

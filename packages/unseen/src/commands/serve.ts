@@ -11,6 +11,7 @@ import type { Command } from "commander";
 import { addCommand, wholeNumber } from "../command.ts";
 import { connectModels, hostOptions, sharesOptions, type HostFlags } from "../models.ts";
 import type { Terminal } from "../terminal.ts";
+import { untilStopped } from "../private/until-signal.ts";
 import { worthOf } from "../worth.ts";
 
 const PORT = wholeNumber(0, 65_535);
@@ -199,12 +200,4 @@ export function addServeCommands(program: Command): void {
 function announceExposure(hostname: string, apiKey: string | undefined, terminal: Terminal): void {
   if (apiKey || ["127.0.0.1", "::1", "localhost"].includes(hostname)) return;
   terminal.note(`Warning: ${hostname} is reachable from other machines and no --api-key is set.`);
-}
-
-/** Resolves on SIGINT or SIGTERM; a second one ends the process at once. */
-async function untilStopped(): Promise<void> {
-  await new Promise<void>((resolve) => {
-    for (const name of ["SIGINT", "SIGTERM"]) process.once(name, () => resolve());
-  });
-  process.once("SIGINT", () => process.exit(130));
 }

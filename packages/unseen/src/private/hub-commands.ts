@@ -3,13 +3,12 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { readPolicy } from "@unseen/attest/read-policy.ts";
 import { SIMULATOR_WARNING } from "@unseen/attest/shout.ts";
 import { resolveHome } from "@unseen/client/home.ts";
 import { decodeOnnx } from "@unseen/core/checkpoint/onnx.ts";
-import { explainSystemError, UnseenError } from "@unseen/core/errors.ts";
+import { UnseenError } from "@unseen/core/errors.ts";
 import { createEvaluator } from "@unseen/fhe/evaluator/pool.ts";
 import { HubClient } from "@unseen/hub/api/hub-client.ts";
 import { createAccount, listModels, readManifest } from "@unseen/hub/api/jobs.ts";
@@ -24,6 +23,7 @@ import type { Terminal } from "../terminal.ts";
 import { calibrationsFor, classNamesOf } from "./cuts.ts";
 import { connectHub, type HubFlags } from "./hub-flags.ts";
 import { openQuoteSource } from "./quote-source.ts";
+import { readBytes, readText } from "./read-file.ts";
 import { closeOnSignal } from "./until-signal.ts";
 
 /** `unseen hub account` */
@@ -82,7 +82,7 @@ const leakFileSchema = z.object({
 
 /** `unseen hub publish` */
 export async function publish(path: string, options: PublishFlags, terminal: Terminal): Promise<object> {
-  const file = await read(path);
+  const file = await readBytes(path);
   const name =
     options.name ??
     basename(path)
@@ -187,18 +187,5 @@ async function readLeak(
     throw new UnseenError("USAGE", `${path} was measured with --effort ${effort}, which reads less than an attacker would.`, {
       hint: "Measure with --effort full.",
     });
-  return { leak, pictures: picturesFile === null ? null : await read(picturesFile) };
-}
-
-async function read(path: string): Promise<Uint8Array> {
-  return readFile(path).then(
-    (bytes) => new Uint8Array(bytes),
-    (error: unknown) => {
-      throw explainSystemError(error, path);
-    },
-  );
-}
-
-async function readText(path: string): Promise<string> {
-  return new TextDecoder().decode(await read(path));
+  return { leak, pictures: picturesFile === null ? null : await readBytes(picturesFile) };
 }

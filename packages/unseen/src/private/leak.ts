@@ -2,6 +2,7 @@
  * The work of `unseen leak`.
  * @module
  */
+import { largest } from "@unseen/client/encoders/scores.ts";
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
@@ -72,8 +73,4 @@ function describe(report: LeakReport, file: string): string[] {
     ...(report.decisionsKept === null ? [] : [`Decisions that the obfuscation left as they were: ${percent(report.decisionsKept)}.`]),
     `Pictures before and after: ${file}`,
   ];
-}
-
-function largest(values: readonly number[]): number {
-  return values.reduce((best, value, index) => (value > values[best]! ? index : best), 0);
 }

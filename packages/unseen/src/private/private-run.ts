@@ -2,14 +2,14 @@
  * The work of `unseen private-run`: a picture is classified by a model whose creator never sees it.
  * @module
  */
-import { readFile } from "node:fs/promises";
+import { largest } from "@unseen/client/encoders/scores.ts";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readPolicy } from "@unseen/attest/read-policy.ts";
 import { SIMULATOR_WARNING } from "@unseen/attest/shout.ts";
 import { resolveHome } from "@unseen/client/home.ts";
 import { decodeOnnx, type OnnxModel } from "@unseen/core/checkpoint/onnx.ts";
-import { explainSystemError, UnseenError } from "@unseen/core/errors.ts";
+import { UnseenError } from "@unseen/core/errors.ts";
 import { runHead } from "@unseen/fhe/compile/run-head.ts";
 import { readHeads } from "@unseen/fhe/graph/read-heads.ts";
 import { runClear } from "@unseen/fhe/graph/run-clear.ts";
@@ -27,6 +27,7 @@ import type { Progress, Terminal } from "../terminal.ts";
 import { classNamesOf } from "./cuts.ts";
 import { connectHub } from "./hub-flags.ts";
 import { startLocalParties } from "./local-parties.ts";
+import { readBytes } from "./read-file.ts";
 import { openTail, runWhole } from "./whole-model.ts";
 
 /** What is said of one picture. */
@@ -94,7 +95,7 @@ const BUNDLED_MODEL = fileURLToPath(new URL("../../models/xray-cnn/model.onnx", 
 
 async function openLocalModel({ model: given, scale }: PrivateRunFlags): Promise<LocalModel> {
   const path = given === "xray" ? BUNDLED_MODEL : given;
-  const file = await read(path);
+  const file = await readBytes(path);
   const model = decodeOnnx(file);
   const { heads, end } = readHeads(model);
   return { path, file, model, scale, end, heads: heads.map((head) => withPictureScale(head, scale)), labels: classNamesOf(model) };
@@ -158,7 +159,7 @@ async function runOne(
   options: PrivateRunFlags,
   terminal: Terminal,
 ): Promise<Report> {
-  const bytes = await readPictureFile(await read(file), session.manifest.picture.shape);
+  const bytes = await readPictureFile(await readBytes(file), session.manifest.picture.shape);
   const result = await session.run(bytes);
   const { channels, height, width } = shapeOf(session.manifest.picture.shape);
   const views = options.showViews
@@ -198,7 +199,7 @@ async function runWithoutParties(file: string, local: LocalModel, options: Priva
   );
   if (!planned) throw new UnseenError("CUT_UNAVAILABLE", `the model has no cut ${wanted}: ${plan.end}`, { hint: "See `unseen cuts`." });
   const head = local.heads[wanted - 1]!;
-  const picture = pictureValues(await readPictureFile(await read(file), [head.shape.channels, head.shape.height, head.shape.width]));
+  const picture = pictureValues(await readPictureFile(await readBytes(file), [head.shape.channels, head.shape.height, head.shape.width]));
   const started = performance.now();
   const features = runHead(head, picture, {
     mode: options.mode as "disable" | "simulate",
@@ -244,21 +245,8 @@ function summary(reports: readonly Report[], terminal: Terminal): object {
   return reports.length === 1 ? reports[0]! : { pictures: reports };
 }
 
-function largest(values: readonly number[]): number {
-  return values.reduce((best, value, index) => (value > values[best]! ? index : best), 0);
-}
-
 function largestDifference(left: Float64Array, right: Float64Array): number {
   return left.reduce((most, value, index) => Math.max(most, Math.abs(value - right[index]!)), 0);
-}
-
-async function read(path: string): Promise<Uint8Array> {
-  return readFile(path).then(
-    (bytes) => new Uint8Array(bytes),
-    (error: unknown) => {
-      throw explainSystemError(error, path);
-    },
-  );
 }
 
 /** One bar per stage. */

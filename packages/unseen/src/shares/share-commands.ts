@@ -3,20 +3,21 @@
  * @module
  */
 import { randomBytes } from "node:crypto";
-import { chmod, readdir, readFile, rename, rm } from "node:fs/promises";
+import { chmod, readdir, rename, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { loadBundle, type Bundle } from "@unseen/client/bundle.ts";
 import { ensureDirectory } from "@unseen/client/atomic-file.ts";
 import { resolveHome, type Home } from "@unseen/client/home.ts";
 import { openModel } from "@unseen/core/blueprint/model.ts";
 import { encryptModel } from "@unseen/core/blueprint/transform.ts";
-import { explainSystemError, UnseenError } from "@unseen/core/errors.ts";
+import { UnseenError } from "@unseen/core/errors.ts";
 import { makeProjection } from "@unseen/shares/client/integrity.ts";
 import { prepareShares } from "@unseen/shares/prepare/prepare-shares.ts";
 import { startShareServer } from "@unseen/shares/server/serve.ts";
 import { bundleModel, nameOf } from "../bundle-model.ts";
 import type { ShareFlags, ShareServeFlags } from "../commands/shares.ts";
 import { openOrMakeKey } from "../keys.ts";
+import { readText } from "../private/read-file.ts";
 import { closeOnSignal } from "../private/until-signal.ts";
 import type { Terminal } from "../terminal.ts";
 import { sharesDirectory } from "./connect-shares.ts";
@@ -103,7 +104,9 @@ export async function serveShares(directory: string, options: ShareServeFlags, t
       hint: "Give both, or neither behind a proxy that does TLS.",
     });
   const tls =
-    tlsCertificate !== undefined && tlsKey !== undefined ? { cert: await read(tlsCertificate), key: await read(tlsKey) } : undefined;
+    tlsCertificate !== undefined && tlsKey !== undefined
+      ? { cert: await readText(tlsCertificate), key: await readText(tlsKey) }
+      : undefined;
   const server = await startShareServer({
     directory,
     port: Number(options.port),
@@ -114,12 +117,6 @@ export async function serveShares(directory: string, options: ShareServeFlags, t
   terminal.print(`Multiplies shares for ${server.layout.fingerprint} at ${server.url}.`);
   terminal.result({ url: server.url, fingerprint: server.layout.fingerprint });
   await closeOnSignal(server.close);
-}
-
-async function read(path: string): Promise<string> {
-  return readFile(path, "utf8").catch((error: unknown) => {
-    throw explainSystemError(error, path);
-  });
 }
 
 export { benchShares } from "./bench-shares.ts";

@@ -149,7 +149,6 @@ function multiplyPanel(result: usize, argument: usize, matrix: usize, size: u32,
   for (; c < bytes; c += 16) for (let j: u32 = 0; j < size; j++) multiplyColumn(result, argument, matrix, size, bytes, j, c);
 }
 
-// @ts-ignore: decorator
 @inline
 function multiplyColumn(result: usize, argument: usize, matrix: usize, size: u32, bytes: usize, j: u32, c: usize): void {
   let sum = f64x2.splat(0);
@@ -213,7 +212,6 @@ function transformCached(part: usize, bytes: usize, row: usize, factor: f64): vo
   }
 }
 
-// @ts-ignore: decorator
 @inline
 function butterfly4(part: usize, quarter: usize): void {
   for (let at = part; at < part + quarter; at += 16) {
@@ -232,7 +230,6 @@ function butterfly4(part: usize, quarter: usize): void {
   }
 }
 
-// @ts-ignore: decorator
 @inline
 function butterfly4Scaled(part: usize, quarter: usize, factor: f64): void {
   const s = f64x2.splat(factor);
@@ -315,7 +312,6 @@ export function decodeTransposed(panel: usize, pitch: usize, tile: usize, stride
 }
 
 /** Four rows by four columns of F32 into four half panel rows; the high halves of the magnitudes. */
-// @ts-ignore: decorator
 @inline
 function decodeTransposed4(to: usize, pitch: usize, at: usize, stride: usize): v128 {
   const a0 = v128.load(at);
@@ -379,7 +375,6 @@ export function encodeTransposed(tile: usize, stride: usize, panel: usize, colum
   return isFinite16(largest, format);
 }
 
-// @ts-ignore: decorator
 @inline
 function encodeTransposed4(to: usize, at: usize, stride: usize): v128 {
   const a0 = encode4(at), a1 = encode4(at + 64), a2 = encode4(at + 128), a3 = encode4(at + 192);
@@ -436,7 +431,6 @@ export function encodeColumns(tile: usize, stride: usize, panel: usize, pitch: u
   return format == F32 ? i16x8.bitmask(i16x8.ge_u(largest, i16x8.splat(0x7f80))) == 0 : isFinite16(largest, format);
 }
 
-// @ts-ignore: decorator
 @inline
 function decode8(to: usize, stored: v128, format: u32): void {
   let low: v128;
@@ -453,7 +447,6 @@ function decode8(to: usize, stored: v128, format: u32): void {
   decode4(to + 32, high);
 }
 
-// @ts-ignore: decorator
 @inline
 function decode4(to: usize, single: v128): void {
   v128.store(to, f64x2.promote_low_f32x4(single));
@@ -461,7 +454,6 @@ function decode4(to: usize, single: v128): void {
 }
 
 /** F16 in 32-bit lanes -> F32: the bits moved into place are too small by 2^112, also for subnormals. */
-// @ts-ignore: decorator
 @inline
 function widenHalf(half: v128): v128 {
   const magnitude = i32x4.shl(v128.and(half, i32x4.splat(0x7fff)), 13);
@@ -470,7 +462,6 @@ function widenHalf(half: v128): v128 {
 }
 
 /** Four F64 -> F32, round to nearest even. */
-// @ts-ignore: decorator
 @inline
 function encode4(at: usize): v128 {
   return low64(f32x4.demote_f64x2_zero(v128.load(at)), f32x4.demote_f64x2_zero(v128.load(at, 16)));
@@ -480,7 +471,6 @@ function encode4(at: usize): v128 {
  * Eight F64 -> F16 or BF16, one rounding to nearest even. Rounding by way of F32 is the same unless F32 lands on a tie or the
  * result is a subnormal F16: those groups take the exact path.
  */
-// @ts-ignore: decorator
 @inline
 function encode8(at: usize, format: u32): v128 {
   const low = encode4(at);
@@ -506,14 +496,12 @@ function encode8(at: usize, format: u32): v128 {
   return i16x8.narrow_i32x4_u(narrowBrain(low), narrowBrain(high));
 }
 
-// @ts-ignore: decorator
 @inline
 function narrowBrain(single: v128): v128 {
   const even = v128.and(i32x4.shr_u(single, 16), i32x4.splat(1));
   return i32x4.shr_u(i32x4.add(single, i32x4.add(even, i32x4.splat(0x7fff))), 16);
 }
 
-// @ts-ignore: decorator
 @inline
 function narrowHalf(single: v128, magnitude: v128): v128 {
   const even = v128.and(i32x4.shr_u(magnitude, 13), i32x4.splat(1));
@@ -607,7 +595,6 @@ export function gatherColumns16(result: usize, argument: usize, offsets: usize, 
   }
 }
 
-// @ts-ignore: decorator
 @inline
 function joinFour(a: usize, b: usize, c: usize, d: usize): u64 {
   return u64(load<u16>(a)) | (u64(load<u16>(b)) << 16) | (u64(load<u16>(c)) << 32) | (u64(load<u16>(d)) << 48);
@@ -630,57 +617,48 @@ export function gatherColumns32(result: usize, argument: usize, offsets: usize, 
 
 // ---- lanes ------------------------------------------------------------------------------------------------------------------
 
-// @ts-ignore: decorator
 @inline
 function magnitude(stored: v128): v128 {
   return v128.and(stored, i16x8.splat(0x7fff));
 }
 
 /** The upper 16 bits of the magnitude of each F32, the lower lanes 0. */
-// @ts-ignore: decorator
 @inline
 function high16Magnitude(stored: v128): v128 {
   return v128.and(stored, i32x4.splat(0x7fff0000));
 }
 
-// @ts-ignore: decorator
 @inline
 function isFinite16(largest: v128, format: u32): bool {
   const infinity = format == F16 ? i16x8.splat(0x7c00) : i16x8.splat(0x7f80);
   return i16x8.bitmask(i16x8.ge_u(largest, infinity)) == 0;
 }
 
-// @ts-ignore: decorator
 @inline
 function low16(a: v128, b: v128): v128 {
   return v128.shuffle<i16>(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
 }
 
-// @ts-ignore: decorator
 @inline
 function high16(a: v128, b: v128): v128 {
   return v128.shuffle<i16>(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
 }
 
-// @ts-ignore: decorator
 @inline
 function low32(a: v128, b: v128): v128 {
   return v128.shuffle<i32>(a, b, 0, 4, 1, 5);
 }
 
-// @ts-ignore: decorator
 @inline
 function high32(a: v128, b: v128): v128 {
   return v128.shuffle<i32>(a, b, 2, 6, 3, 7);
 }
 
-// @ts-ignore: decorator
 @inline
 function low64(a: v128, b: v128): v128 {
   return v128.shuffle<i64>(a, b, 0, 2);
 }
 
-// @ts-ignore: decorator
 @inline
 function high64(a: v128, b: v128): v128 {
   return v128.shuffle<i64>(a, b, 1, 3);
