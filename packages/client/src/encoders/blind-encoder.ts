@@ -111,6 +111,15 @@ export class BlindEncoder {
     return this.#parts.ends.task;
   }
 
+  get engines(): readonly EncoderEngine[] {
+    return this.#parts.engines;
+  }
+
+  /** The same model at other hosts; both share what runs on this machine. */
+  withEngines(engines: readonly EncoderEngine[]): BlindEncoder {
+    return new BlindEncoder({ ...this.#parts, engines });
+  }
+
   /** Tokens of one text: the model's own limit, as far as the hosts offer it; Infinity where none is known. */
   get maximumLength(): number {
     return Math.min(this.#parts.ends.maximumLength ?? Infinity, this.#order?.length ?? Infinity, this.#pool.contextLength);

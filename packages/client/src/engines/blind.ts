@@ -6,7 +6,7 @@ import { UnseenError } from "@unseen/core/errors.ts";
 import { createHmac, randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { TokenCipher } from "../token-cipher.ts";
-import type { Alternative, Engine, GenerateRequest, GeneratedChunk } from "./engine.ts";
+import type { Alternative, ByteTap, Engine, GenerateRequest, GeneratedChunk } from "./engine.ts";
 import { HostPool, type ModelIdentity } from "./host-pool.ts";
 
 /** What a host saw of one request: the figures behind `--show-wire`. */
@@ -24,6 +24,8 @@ export interface WireEvent {
 export interface BlindOptions {
   readonly signal: AbortSignal;
   readonly onWire?: (event: WireEvent) => void;
+  /** Gets the bytes behind {@link WireEvent}s. */
+  readonly onBytes?: ByteTap;
   /** Called when a host failed in mid-answer and another one continues. */
   readonly onResume?: () => void;
 }
@@ -90,12 +92,14 @@ export class BlindEngine {
         if (received.length > 0) options.onResume?.();
         const prompt = this.#cipher.encipher([...request.prompt, ...received]);
         const remaining = request.maximumTokens - received.length;
-        options.onWire?.({ host: host.engine.url, direction: "sent", ids: prompt });
+        const onWire = host.engine.keepsIds ? undefined : options.onWire;
+        onWire?.({ host: host.engine.url, direction: "sent", ids: prompt });
         for await (const chunk of host.engine.generate(
           { ...enciphered, model: model.id, prompt, maximumTokens: remaining },
           options.signal,
+          options.onBytes,
         )) {
-          options.onWire?.({ host: host.engine.url, direction: "received", ids: chunk.ids });
+          onWire?.({ host: host.engine.url, direction: "received", ids: chunk.ids });
           const plain = limit(this.#decipher(chunk, host.engine.url), request.maximumTokens - received.length);
           received.push(...plain.ids);
           if (plain.ids.length > 0) waiting.end();

@@ -76,11 +76,25 @@ export interface ModelHost {
   close?(): void;
 }
 
+/** Bytes that a host received or sent just now: what it can read of a request, inside TLS where there is any. */
+export interface ByteEvent {
+  /** Address. */
+  readonly host: string;
+  readonly direction: "sent" | "received";
+  readonly bytes: Uint8Array;
+}
+
+/** Gets every piece as it passes, each its own to keep; the end of an answer's envelope may come after its last chunk. */
+export type ByteTap = (event: ByteEvent) => void;
+
 /** A connection to one host that continues token ids. */
 export interface Engine extends ModelHost {
+  /** Ids reach no machine, since the forward pass runs here. */
+  readonly keepsIds?: true;
   /**
    * Streams one answer; leaving the loop early closes the connection, so the host stops computing.
+   * @param tap - Gets what passes on the wire.
    * @throws UnseenError HOST_* or OVERLOADED; the abort reason once `signal` fires.
    */
-  generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GeneratedChunk>;
+  generate(request: GenerateRequest, signal: AbortSignal, tap?: ByteTap): AsyncIterable<GeneratedChunk>;
 }

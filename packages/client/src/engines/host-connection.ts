@@ -7,6 +7,7 @@ import { UnseenError } from "@unseen/core/errors.ts";
 import { Agent as HttpAgent, request as httpRequest, type ClientRequest, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import type { HostAttestation } from "./attested-connection.ts";
+import { tapRequest, type RequestTap } from "./tap-request.ts";
 
 /** Idle connections kept per host. */
 const MAXIMUM_IDLE = 32;
@@ -92,12 +93,12 @@ export class HostConnection {
     return this.#send("GET", path, undefined, signal);
   }
 
-  /** Sends one JSON text. */
-  post(path: string, body: string, signal: AbortSignal): Promise<HostResponse> {
-    return this.#send("POST", path, body, signal);
+  /** Sends one JSON text; `tap` gets what passes until the connection is free for the next request. */
+  post(path: string, body: string, signal: AbortSignal, tap?: RequestTap): Promise<HostResponse> {
+    return this.#send("POST", path, body, signal, tap);
   }
 
-  async #send(method: string, path: string, body: string | undefined, signal: AbortSignal): Promise<HostResponse> {
+  async #send(method: string, path: string, body: string | undefined, signal: AbortSignal, tap?: RequestTap): Promise<HostResponse> {
     if (!this.#root || !/^https?:$/.test(this.#root.protocol)) throw new TypeError("not an http address");
     const { hostname, port, pathname } = this.#root;
     const request = this.#request({
@@ -111,6 +112,7 @@ export class HostConnection {
         ...(body === undefined ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(body) }),
       },
     });
+    if (tap) tapRequest(request, tap);
     return answerTo(request, body, signal);
   }
 }

@@ -5,7 +5,7 @@
 import { UnseenError } from "@unseen/core/errors.ts";
 import { z } from "zod";
 import type { HostAttestation } from "./attested-connection.ts";
-import type { Alternative, Engine, GenerateRequest, GeneratedChunk, HostFacts, TokenLogprob } from "./engine.ts";
+import type { Alternative, ByteTap, Engine, GenerateRequest, GeneratedChunk, HostFacts, TokenLogprob } from "./engine.ts";
 import { readEvents } from "./event-stream.ts";
 import { HostConnection, type HostResponse } from "./host-connection.ts";
 import { connectionError, failure, refusal } from "./host-error.ts";
@@ -57,12 +57,17 @@ export class VllmEngine implements Engine {
     return listHostModels(this.url, this.#connection, this.#silence, signal);
   }
 
-  async *generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GeneratedChunk> {
+  async *generate(request: GenerateRequest, signal: AbortSignal, tap?: ByteTap): AsyncGenerator<GeneratedChunk> {
     const watchdog = new Watchdog(this.#silence, `the host at ${this.url}`, signal);
     let response: HostResponse | undefined;
     let finished = false;
     try {
-      response = await this.#connection.post("/v1/completions", JSON.stringify(completionBody(request)), watchdog.signal);
+      response = await this.#connection.post(
+        "/v1/completions",
+        JSON.stringify(completionBody(request)),
+        watchdog.signal,
+        tap && ((direction, bytes) => tap({ host: this.url, direction, bytes })),
+      );
       if (!response.ok) throw await refusal(this.url, response);
       let idleEvents = 0;
       for await (const data of readEvents(response.body, () => watchdog.touch())) {

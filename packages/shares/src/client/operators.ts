@@ -37,17 +37,20 @@ function isLoopback(address: string): boolean {
 }
 
 /**
- * Refuses two servers on one machine: equal names, names with an address in common, or both on this machine. Different addresses do
- * not show that their owners are different; that no program can see.
+ * Whether two servers are on one machine as far as a program can see: equal names, names with an address in common, or both on this
+ * machine. Different addresses do not show that their owners are different.
  *
- * @throws UnseenError USAGE for one machine, HOST_UNREACHABLE for a name that does not resolve
+ * @throws UnseenError HOST_UNREACHABLE for a name that does not resolve
  */
+export async function areOneMachine(a: URL, b: URL, resolve: Resolve = resolveAll): Promise<boolean> {
+  if (hostname(a) === hostname(b)) return true;
+  const [addressesA, addressesB] = await Promise.all([addresses(a, resolve), addresses(b, resolve)]);
+  return addressesA.some((address) => addressesB.includes(address)) || (addressesA.some(isLoopback) && addressesB.some(isLoopback));
+}
+
+/** Refuses two servers on one machine. @throws UnseenError USAGE for one machine; as {@link areOneMachine} */
 export async function refuseOneMachine(a: URL, b: URL, resolve: Resolve = resolveAll): Promise<void> {
-  const [nameA, nameB] = [hostname(a), hostname(b)];
-  const [addressesA, addressesB] = nameA === nameB ? [[], []] : await Promise.all([addresses(a, resolve), addresses(b, resolve)]);
-  const common = addressesA.some((address) => addressesB.includes(address));
-  const here = addressesA.some(isLoopback) && addressesB.some(isLoopback);
-  if (nameA !== nameB && !common && !here) return;
+  if (!(await areOneMachine(a, b, resolve))) return;
   throw new UnseenError("USAGE", `${a.host} and ${b.host} are one machine, which would see both shares and so the activations.`, {
     hint: "Use servers of two operators who do not work together, or allow one for a trial.",
   });

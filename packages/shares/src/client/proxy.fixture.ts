@@ -37,7 +37,8 @@ export async function startProxy(upstream: string, port = 0): Promise<ShareProxy
   server.on("stream", (stream: ServerHttp2Stream, headers) => {
     const client = connect(upstream);
     keep(client);
-    const request = client.request({ ":method": "POST", ":path": headers[":path"] as string });
+    const isFramed = headers[":method"] === "POST";
+    const request = client.request({ ":method": headers[":method"] as string, ":path": headers[":path"] as string });
     const end = (): void => {
       stream.destroy();
       client.destroy();
@@ -45,6 +46,12 @@ export async function startProxy(upstream: string, port = 0): Promise<ShareProxy
     request.on("response", (answer) => {
       if (!stream.destroyed) stream.respond({ ":status": answer[":status"] as number });
     });
+    if (!isFramed) {
+      request.on("error", end);
+      stream.on("error", end);
+      request.pipe(stream);
+      return;
+    }
     pass(stream, request, "server", end);
     pass(request, stream, "client", end);
   });

@@ -10,6 +10,7 @@ import type { ActivationLimits, Multiplier } from "../multiplier.ts";
 import { HEADER_BYTES, protocolLimits, type ServerRole } from "../protocol.ts";
 import { addSigned, maskRows, subtract } from "../ring/shares.ts";
 import { nameLiar } from "./audit.ts";
+import type { CallObserver } from "./call-observer.ts";
 import { ShareConnection } from "./connection.ts";
 import { checkProducts, type Projection, type Projections } from "./integrity.ts";
 import { isReadable, refuseOneMachine, serverUrl } from "./operators.ts";
@@ -45,6 +46,10 @@ export interface ShareStatistics {
   readonly calls: number;
   /** Time in which at least one call was on its way. */
   readonly secondsWaiting: number;
+  /** Products of one row and one limb of one layer that were checked against the secret projections. */
+  readonly checked: number;
+  /** The first that was wrong, with the name of the server that lied; null: none was. */
+  readonly violation: UnseenError | null;
 }
 
 /** A part of a group's rows. */
@@ -78,6 +83,7 @@ export class RemoteMultiplier implements Multiplier {
   #fault: UnseenError | null = null;
   #roundTrips = 0;
   #calls = 0;
+  #checked = 0;
   #underWay = 0;
   #since = 0;
   #waited = 0;
@@ -130,7 +136,8 @@ export class RemoteMultiplier implements Multiplier {
     }
   }
 
-  async multiply(group: number, rows: Int32Array, count: number, signal?: AbortSignal): Promise<Float64Array[]> {
+  /** As {@link Multiplier.multiply}; `observer` gets the frames of this product. */
+  async multiply(group: number, rows: Int32Array, count: number, signal?: AbortSignal, observer?: CallObserver): Promise<Float64Array[]> {
     if (this.#fault !== null) throw this.#fault;
     const { in: inputs, layers } = this.#checkRows(group, rows, count);
     const [a, b] = await this.#sessions(signal);
@@ -140,7 +147,7 @@ export class RemoteMultiplier implements Multiplier {
     for (let from = 0; from < count; from += step) {
       const end = Math.min(count, from + step);
       const part = { group, rows: rows.subarray(from * inputs, end * inputs), count: end - from };
-      parts.push(this.#multiplyPart(a, b, part, signal).then((sums) => this.#combine(part, sums, products, from)));
+      parts.push(this.#multiplyPart(a, b, part, signal, observer).then((sums) => this.#combine(part, sums, products, from)));
     }
     this.#roundTrips += 1;
     // Calls that end because a server was caught meanwhile say so.
@@ -157,6 +164,8 @@ export class RemoteMultiplier implements Multiplier {
       roundTrips: this.#roundTrips,
       calls: this.#calls,
       secondsWaiting: (this.#waited + running) / 1000,
+      checked: this.#checked,
+      violation: this.#fault,
     };
   }
 
@@ -199,7 +208,7 @@ export class RemoteMultiplier implements Multiplier {
   }
 
   /** The sums of both answers, checked: layer by layer and limb by limb, (count, out). */
-  async #multiplyPart(a: ShareSession, b: ShareSession, part: Part, signal?: AbortSignal): Promise<Int32Array> {
+  async #multiplyPart(a: ShareSession, b: ShareSession, part: Part, signal?: AbortSignal, observer?: CallObserver): Promise<Int32Array> {
     const { group, rows, count } = part;
     const counter = b.nextCounter();
     const shareB = maskRows(b.seed, counter, rows.length);
@@ -207,11 +216,13 @@ export class RemoteMultiplier implements Multiplier {
     const call = { group, rows: count, numbers: this.#numbersOf(group, count) };
     const callA: Call = { ...call, type: "multiply", input: { shares: shareA } };
     const callB: Call = { ...call, type: "multiply", input: { counter } };
-    const [ofA, ofB] = (await this.#timed(() => Promise.all([a.call(callA, signal), b.call(callB, signal)]))) as [Uint32Array, Uint32Array];
+    const ask = (): Promise<unknown[]> => Promise.all([a.call(callA, signal, observer), b.call(callB, signal, observer)]);
+    const [ofA, ofB] = (await this.#timed(ask)) as [Uint32Array, Uint32Array];
     const sums = new Int32Array(addSigned(ofA, ofB));
+    this.#checked += count * this.#projections[group]!.length;
     if (this.#isRight(part, sums)) return sums;
     const audit = (session: ShareSession, of: Call) => async (): Promise<BigInt64Array> =>
-      (await session.call({ ...of, type: "audit" })) as BigInt64Array;
+      (await session.call({ ...of, type: "audit" }, undefined, observer)) as BigInt64Array;
     const error = await nameLiar(
       [
         { name: this.#a.name, share: shareA, products: ofA, exact: audit(a, callA) },

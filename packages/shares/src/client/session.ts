@@ -8,6 +8,7 @@ import { connect, type ClientHttp2Session, type ClientHttp2Stream } from "node:h
 import { UnseenError } from "@unseen/core/errors.ts";
 import { FrameReader, decodeFrame, encodeFrame, type CallFrame, type FailureName, type Frame } from "../frames.ts";
 import { HEADER_BYTES, PROTOCOL_VERSION, protocolLimits, type ServerRole } from "../protocol.ts";
+import type { CallObserver } from "./call-observer.ts";
 
 /** What every session with a server has in common. */
 export interface ServerAddress {
@@ -37,6 +38,7 @@ interface Pending {
   readonly answer: "products" | "exact";
   readonly bytes: number;
   readonly timer: NodeJS.Timeout;
+  readonly observer?: CallObserver | undefined;
   resolve(numbers: Uint32Array | BigInt64Array): void;
   reject(error: unknown): void;
 }
@@ -121,9 +123,10 @@ export class ShareSession {
   /**
    * Sends a call, at most `protocolLimits.pendingCalls` at a time, and waits for its answer.
    *
+   * @param observer gets the frames of this call
    * @throws UnseenError HOST_UNREACHABLE, HOST_TIMEOUT, HOST_PROTOCOL, HOST_REFUSED; all other calls of the session fail too
    */
-  async call(call: Call, signal?: AbortSignal): Promise<Uint32Array | BigInt64Array> {
+  async call(call: Call, signal?: AbortSignal, observer?: CallObserver): Promise<Uint32Array | BigInt64Array> {
     while (this.open && (this.#pending.size >= protocolLimits.pendingCalls || this.#stream.writableNeedDrain)) {
       await untilAborted(new Promise<void>((resolve) => this.#waiting.push(resolve)), signal);
     }
@@ -137,13 +140,16 @@ export class ShareSession {
         answer: exact ? "exact" : "products",
         bytes: call.numbers * (exact ? 8 : 4),
         timer: this.#timer(),
+        observer,
         resolve,
         reject,
       });
     });
     this.#setLimit();
     const { type, group, rows, input } = call;
-    this.#send({ type, call: id, group, rows, input });
+    observer?.begin(this.#address.role, this.seed);
+    const sent = this.#send({ type, call: id, group, rows, input });
+    observer?.frame(this.#address.role, "sent", sent);
     // An answer that nobody waits for any more still takes its place until it is here.
     return untilAborted(answer, signal);
   }
@@ -161,10 +167,11 @@ export class ShareSession {
     });
   }
 
-  #send(frame: Frame): void {
+  #send(frame: Frame): Uint8Array {
     const bytes = encodeFrame(frame);
     this.#traffic.sent += bytes.length;
     this.#stream.write(bytes);
+    return bytes;
   }
 
   #take(chunk: Uint8Array): void {
@@ -208,6 +215,8 @@ export class ShareSession {
       return this.#fail(this.#error("HOST_PROTOCOL", `broke the protocol: its ${frame.type} answers no call of this client.`));
     clearTimeout(pending.timer);
     this.#pending.delete(frame.call);
+    // A frame has one form in bytes, so this is what came.
+    pending.observer?.frame(this.#address.role, "received", encodeFrame(frame));
     // Calls are answered in order: the time of the next begins now.
     for (const { timer } of this.#pending.values()) timer.refresh();
     this.#setLimit();
