@@ -72,10 +72,14 @@ export const errorCodes = {
   HUB_UNREACHABLE: "No model hub answers at the address.",
   HUB_REFUSED: "The model hub refused the request.",
   CREATOR_CHANGED: "The model's creator has another key than when this model was first used here.",
-  JOB_NOT_FOUND: "The hub has no such job, or it belongs to someone else.",
+  JOB_NOT_FOUND: "There is no such job, or it belongs to someone else.",
   JOB_FAILED: "A job ended without a result.",
   CONFLICT: "Something of that name exists with other content, or the job has moved on.",
   QUOTA_EXCEEDED: "The account has used up what it may use, or asks too often.",
+  // the console
+  VAULT_LOCKED: "Conversations are locked until the passphrase is given.",
+  VAULT_INVALID: "The file of the conversations' key is damaged, or the passphrase is wrong.",
+  CONVERSATION_NOT_FOUND: "There is no such conversation or message, or its file is damaged.",
   // the machine
   DISK_FULL: "The disk is full.",
   OUTPUT_EXISTS: "The output path already exists.",

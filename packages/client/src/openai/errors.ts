@@ -17,8 +17,8 @@ export class RequestError extends UnseenError {
 
 /** A body too large to be read, whatever it says. */
 export class BodyTooLargeError extends RequestError {
-  constructor(maximumBytes: number) {
-    super("REQUEST_TOO_LARGE", "", `the request body: expected at most ${maximumBytes} bytes.`, { hint: "Shorten the conversation." });
+  constructor(maximumBytes: number, remedy = "Shorten the conversation.") {
+    super("REQUEST_TOO_LARGE", "", `the request body: expected at most ${maximumBytes} bytes.`, { hint: remedy });
   }
 }
 
@@ -44,7 +44,20 @@ const mappings: Partial<Record<ErrorCode, Mapping>> = {
   TOKENIZER_MISSING: { status: 400, type: "invalid_request_error", code: "tokenizer_missing" },
   UNAUTHORIZED: { status: 401, type: "authentication_error", code: "invalid_api_key" },
   PERMISSION_DENIED: { status: 403, type: "permission_error", code: "permission_denied" },
+  VAULT_LOCKED: { status: 423, type: "permission_error", code: "vault_locked" },
+  VAULT_INVALID: { status: 403, type: "permission_error", code: "vault_invalid" },
+  CONVERSATION_NOT_FOUND: { status: 404, type: "invalid_request_error", code: "conversation_not_found" },
+  CHECKPOINT_NOT_FOUND: { status: 404, type: "invalid_request_error", code: "checkpoint_not_found" },
+  NOT_ENCRYPTED: { status: 400, type: "invalid_request_error", code: "not_encrypted" },
+  KEY_NOT_FOUND: { status: 404, type: "invalid_request_error", code: "key_not_found" },
+  KEY_EXISTS: { status: 409, type: "invalid_request_error", code: "key_exists" },
+  JOB_NOT_FOUND: { status: 404, type: "invalid_request_error", code: "job_not_found" },
   MODEL_NOT_FOUND: { status: 404, type: "invalid_request_error", code: "model_not_found" },
+  CONFLICT: { status: 409, type: "invalid_request_error", code: "conflict" },
+  USAGE: { status: 400, type: "invalid_request_error", code: "usage" },
+  KEY_INVALID: { status: 403, type: "permission_error", code: "key_invalid" },
+  BUNDLE_NOT_FOUND: { status: 404, type: "invalid_request_error", code: "bundle_not_found" },
+  QUOTA_EXCEEDED: { status: 429, type: "rate_limit_error", code: "quota_exceeded" },
   OUTPUT_INVALID: { status: 422, type: "invalid_output", code: "output_invalid" },
   OVERLOADED: { status: 429, type: "rate_limit_error", code: "overloaded" },
   HOST_REFUSED: { status: 502, type: "host_error", code: "host_refused" },

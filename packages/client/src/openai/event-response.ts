@@ -17,6 +17,8 @@ export interface EventResponseOptions {
   readonly done: boolean;
   /** How an error in mid-stream is written; by default as OpenAI's `{"error": ...}`. */
   readonly onError?: (error: unknown) => ServerEvent;
+  /** Milliseconds without an event after which a comment is sent, so that nothing in between takes the stream for dead. */
+  readonly heartbeat?: number;
   /** Called once, with the error that ended the stream if any. */
   readonly onEnd: (error?: unknown) => void;
 }
@@ -29,13 +31,15 @@ export interface EventResponseOptions {
  */
 export async function eventResponse(events: AsyncGenerator<ServerEvent>, options: EventResponseOptions): Promise<Response> {
   const { abort, done, onEnd } = options;
-  let next: IteratorResult<ServerEvent> | null = await events.next();
+  let next: Promise<IteratorResult<ServerEvent>> | null = Promise.resolve(await events.next());
   const encoder = new TextEncoder();
   const body = new ReadableStream<Uint8Array>({
     // Called only when the client has room: a slow reader slows the host down instead of filling memory (CWE-770).
     async pull(controller) {
       try {
-        const result = next ?? (await events.next());
+        next ??= events.next();
+        const result = await (options.heartbeat ? within(next, options.heartbeat) : next);
+        if (!result) return controller.enqueue(encoder.encode(": \n\n"));
         next = null;
         if (!result.done) return controller.enqueue(encoder.encode(frame(result.value)));
         if (done) controller.enqueue(encoder.encode("data: [DONE]\n\n"));
@@ -69,4 +73,15 @@ export async function eventResponse(events: AsyncGenerator<ServerEvent>, options
 
 function frame({ event, data }: ServerEvent): string {
   return `${event ? `event: ${event}\n` : ""}data: ${JSON.stringify(data)}\n\n`;
+}
+
+/** What a promise resolves to, or null where it takes longer. */
+async function within<Value>(promise: Promise<Value>, milliseconds: number): Promise<Value | null> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<null>((resolve) => (timer = setTimeout(resolve, milliseconds, null)));
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
