@@ -14,6 +14,8 @@ import { renderDialogue, type Dialogue, type Prompt } from "./instruct.ts";
 import { toTemplateMessages } from "./messages.ts";
 import type { ServedModel } from "./model.ts";
 import { fitContext, readSampling, stepSeed } from "./sampling.ts";
+import { spellBeginning, type BegunAnswer, type SpelledBeginning } from "./split-reasoning.ts";
+import type { TextTokenizer } from "../tokenizer.ts";
 
 /** A checked and rendered chat request. */
 export interface ChatPlan {
@@ -24,9 +26,10 @@ export interface ChatPlan {
 
 /**
  * @param user - Whoever shares a prefix cache.
+ * @param begun - An answer to the last message that has begun, and goes on.
  * @throws RequestError for everything that can be wrong before a host is asked.
  */
-export function planChat(model: ServedModel, request: ChatRequest, user: string): ChatPlan {
+export function planChat(model: ServedModel, request: ChatRequest, user: string, begun?: BegunAnswer): ChatPlan {
   const { tokenizer } = model;
   if (!tokenizer) {
     throw new UnseenError("TOKENIZER_MISSING", `model ${model.id} has no tokenizer, so it cannot chat.`, {
@@ -41,11 +44,17 @@ export function planChat(model: ServedModel, request: ChatRequest, user: string)
     variables: templateVariables(request),
     instructions: demand ? [demand.instruction] : [],
   };
-  const prompt = renderDialogue(tokenizer, dialogue);
+  const rendered = renderDialogue(tokenizer, dialogue);
+  const beginning = begun ? spellBeginning(rendered.text, begun) : null;
+  const prompt = beginning ? extendPrompt(tokenizer, rendered, beginning) : rendered;
   const requested = request.max_completion_tokens ?? request.max_tokens;
   fitContext(model, prompt.ids.length, requested, "messages");
   const sampling = readSampling(model, request, user, request.logprobs ? (request.top_logprobs ?? 0) : undefined);
-  const chat = { tools: new Set(tools.map((tool) => tool.function.name)), parallel: request.parallel_tool_calls ?? true };
+  const chat = {
+    tools: new Set(tools.map((tool) => tool.function.name)),
+    parallel: request.parallel_tool_calls ?? true,
+    ...(beginning ? { continues: { open: beginning.open } } : {}),
+  };
 
   const generate = (promptNow: Prompt, seedStep: number, context: AnswerContext): AsyncGenerator<Delta> => {
     const maximumTokens = fitContext(model, promptNow.ids.length, requested, "messages");
@@ -66,6 +75,12 @@ export function planChat(model: ServedModel, request: ChatRequest, user: string)
     return satisfy((corrections, number) => generate(correct(corrections), index + answers * (number - 1), context), demand);
   };
   return { prompt, start };
+}
+
+/** A prompt that ends in a begun answer. */
+function extendPrompt(tokenizer: TextTokenizer, { text, ids }: Prompt, { parts }: SpelledBeginning): Prompt {
+  const added = parts.flatMap((part) => tokenizer.encode(part.text, { specialTokens: false, parseSpecial: part.isTag }));
+  return { text: text + parts.map((part) => part.text).join(""), ids: [...ids, ...added] };
 }
 
 /** The functions that may be called. */

@@ -12,15 +12,16 @@ import { chatRoute } from "./chat-route.ts";
 import { completionRoute } from "./completion-route.ts";
 import { classifyRoute, embeddingsRoute, rerankRoute } from "./encoder-routes.ts";
 import { Exchange, type Gateway, type GatewayEnvironment, type LogEntry } from "./exchange.ts";
-import { guard, loopbackNames, presentedKey } from "./guard.ts";
+import { guard, guardAddress, loopbackNames, presentedKey } from "./guard.ts";
 import { Metrics } from "./metrics.ts";
-import { serveModel, type GatewayModel, type OfferedModel } from "./model.ts";
+import type { GatewayModel, OfferedModel } from "./model.ts";
 import { listModelsRoute, showModelRoute } from "./model-routes.ts";
+import { Offer } from "./offer.ts";
 import { responsesRoute } from "./responses-route.ts";
 import { applyTemplateRoute, detokenizeRoute, tokenizeRoute } from "./token-routes.ts";
 
 export interface GatewayOptions {
-  readonly models: readonly (GatewayModel | OfferedModel)[];
+  readonly models: Offer | readonly (GatewayModel | OfferedModel)[];
   /** Demanded from every client when set. */
   readonly apiKey?: string | undefined;
   /** Names under which the gateway may be addressed; by default this machine's names for itself, null accepts any. */
@@ -31,6 +32,15 @@ export interface GatewayOptions {
   readonly log?: ((entry: LogEntry) => void) | undefined;
   /** Gets the cipher ids and encrypted numbers that hosts receive and send, for showing them to the key holder. */
   readonly onWire?: ((event: WireEvent) => void) | undefined;
+  /** Pages that the gateway serves beside the API. */
+  readonly site?: Site | undefined;
+}
+
+/** Pages and what they call. It checks itself who asks; under which name the gateway is addressed is checked before. */
+export interface Site {
+  /** Whether a path is one of its own. */
+  owns(path: string): boolean;
+  fetch(request: Request): Response | Promise<Response>;
 }
 
 /** Builds the gateway as a web-standard application; it asks no host before the first request. */
@@ -41,8 +51,11 @@ export function createGateway(options: GatewayOptions): Hono<GatewayEnvironment>
     origins,
     hostNames: options.hostNames === null ? null : new Set([...loopbackNames, ...(options.hostNames ?? [])]),
   };
+  const offer = options.models instanceof Offer ? options.models : new Offer(options.models);
   const gateway: Gateway = {
-    models: options.models.map((model) => serveModel(model)),
+    get models() {
+      return offer.models;
+    },
     metrics: new Metrics(),
     log: options.log ?? (() => {}),
     onWire: options.onWire,
@@ -63,14 +76,22 @@ export function createGateway(options: GatewayOptions): Hono<GatewayEnvironment>
     ),
   );
 
-  if (gateway.models.some(({ engines }) => engines.some(({ attestation }) => attestation?.simulated))) {
-    application.use("*", async (context, next) => {
-      await next();
+  application.use("*", async (context, next) => {
+    await next();
+    if (gateway.models.some(({ engines }) => engines.some(({ attestation }) => attestation?.simulated)))
       context.header("unseen-attestation", "simulator");
-    });
-  }
+  });
   // Alive, and no word about what is served: open to anyone who may reach the port.
   application.get("/health", (context) => context.json({ status: "ok" }));
+
+  const { site } = options;
+  if (site) {
+    application.use("*", async (context, next) => {
+      if (!site.owns(context.req.path)) return next();
+      guardAddress(context.req.raw, rules);
+      return site.fetch(context.req.raw);
+    });
+  }
 
   application.use("*", async (context, next) => {
     const exchange = new Exchange(gateway, context.req.method, presentedKey(context.req.raw), context.req.raw.signal);

@@ -22,6 +22,16 @@ export const loopbackNames: ReadonlySet<string> = new Set(["localhost", "127.0.0
  * @throws UnseenError UNAUTHORIZED, PERMISSION_DENIED.
  */
 export function guard(request: Request, options: GuardOptions): void {
+  guardAddress(request, options);
+  if (options.apiKey !== undefined && !sameSecret(presentedKey(request), options.apiKey)) {
+    throw new UnseenError("UNAUTHORIZED", "the API key is missing or wrong.", {
+      hint: "Send the gateway's key as `Authorization: Bearer KEY`.",
+    });
+  }
+}
+
+/** Checks under which name the gateway is addressed, and by whose page. @throws UnseenError PERMISSION_DENIED. */
+export function guardAddress(request: Request, options: Pick<GuardOptions, "hostNames" | "origins">): void {
   // DNS rebinding: a web page's own name that suddenly resolves to 127.0.0.1 (CWE-350).
   const address = request.headers.get("host") ?? new URL(request.url).host;
   if (options.hostNames && !options.hostNames.has(address.replace(/:\d+$/, "").toLowerCase())) {
@@ -31,13 +41,10 @@ export function guard(request: Request, options: GuardOptions): void {
   }
   // A page may send simple requests to any address without asking (CWE-352); programs send no Origin.
   const origin = request.headers.get("origin");
-  if (origin !== null && !options.origins.includes(origin) && !options.origins.includes("*")) {
+  // The gateway's own page may; where any name is accepted, a page's own name says nothing.
+  const own = options.hostNames !== null && origin === `http://${address}`;
+  if (origin !== null && !own && !options.origins.includes(origin) && !options.origins.includes("*")) {
     throw new UnseenError("PERMISSION_DENIED", "web pages may not call this gateway.", { hint: "Allow the page's origin with --origin." });
-  }
-  if (options.apiKey !== undefined && !sameSecret(presentedKey(request), options.apiKey)) {
-    throw new UnseenError("UNAUTHORIZED", "the API key is missing or wrong.", {
-      hint: "Send the gateway's key as `Authorization: Bearer KEY`.",
-    });
   }
 }
 
@@ -47,7 +54,7 @@ export function presentedKey(request: Request): string {
 }
 
 /** Compares digests, so that the time taken says nothing about the key (CWE-208). */
-function sameSecret(given: string, expected: string): boolean {
+export function sameSecret(given: string, expected: string): boolean {
   const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
   return timingSafeEqual(digest(given), digest(expected));
 }

@@ -9,7 +9,8 @@ import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createGateway, type GatewayOptions } from "./gateway.ts";
 import { loopbackNames } from "./guard.ts";
-import { closeHosts, connectModel, serveModel } from "./model.ts";
+import { closeHosts, connectModel } from "./model.ts";
+import { Offer } from "./offer.ts";
 
 export const DEFAULT_GATEWAY_PORT = 8800;
 
@@ -37,8 +38,8 @@ export interface RunningGateway {
  */
 export async function startGateway(options: StartOptions): Promise<RunningGateway> {
   const { port = DEFAULT_GATEWAY_PORT, hostname = "127.0.0.1" } = options;
-  const models = options.models.map((model) => serveModel(model));
-  await Promise.all(models.map((model) => connectModel(model).catch(allowLoading)));
+  const models = options.models instanceof Offer ? options.models : new Offer(options.models);
+  await Promise.all(models.models.map((model) => connectModel(model).catch(allowLoading)));
   const isLoopback = loopbackNames.has(hostname) || hostname === "::1";
   const hostNames = options.hostNames === undefined && !isLoopback ? null : options.hostNames;
   const application = createGateway({ ...options, models, hostNames });
@@ -55,8 +56,8 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
       server.close();
       server.closeAllConnections();
       await closed;
-      for (const model of models) if ("encoder" in model) model.encoder.close();
-      closeHosts(models);
+      for (const model of models.models) if ("encoder" in model) model.encoder.close();
+      closeHosts(models.models);
     },
   };
 }
