@@ -212,7 +212,8 @@ function identityPath(home: Home): string {
   return join(home.keys, "identity.txt");
 }
 
-async function ensureRecipient(home: Home): Promise<string> {
+/** The recipient of the keyring's identity, which is made if there is none. @throws UnseenError PERMISSION_DENIED, KEY_INVALID, DISK_FULL */
+export async function ensureRecipient(home: Home): Promise<string> {
   const identity = await generateX25519Identity();
   const recipient = await identityToRecipient(identity);
   // Creating refuses to replace, so of two processes that start together both end with the same identity.
@@ -220,7 +221,8 @@ async function ensureRecipient(home: Home): Promise<string> {
   return (await createFileAtomically(identityPath(home), text)) ? recipient : identityToRecipient(await readIdentity(home));
 }
 
-async function readIdentity(home: Home): Promise<string> {
+/** The keyring's identity, `AGE-SECRET-KEY-1...`. @throws UnseenError KEY_INVALID where there is none, PERMISSION_DENIED when others can read it */
+export async function readIdentity(home: Home): Promise<string> {
   const path = identityPath(home);
   let text: string;
   try {
