@@ -43,8 +43,17 @@ export interface PrivateSessionOptions {
   readonly knownCreators: string;
   /** Called whenever a stage moves on; `total` 0 = unknown. */
   readonly progress?: (stage: string, done: number, total: number) => void;
+  /** Called as each stage ends. */
+  readonly onStage?: (stage: Stage) => void;
+  /** Called once the enclave's evidence has been verified, before anything of the user's leaves. */
+  readonly onEnclave?: (enclave: Verified) => void;
+  /** Called as soon as another party has got something of a picture. */
+  readonly onSeen?: (sight: Sight) => void;
   readonly signal?: AbortSignal;
 }
+
+/** What one other party has got of a picture. */
+export type Sight = { readonly [Party in keyof Seen]: { readonly party: Party; readonly seen: Seen[Party] } }[keyof Seen];
 
 /** One part of the way, for tables. */
 export interface Stage {
@@ -134,7 +143,7 @@ export class PrivateSession {
   static async open(options: PrivateSessionOptions): Promise<PrivateSession> {
     checkObfuscation(options.obfuscation);
     const { hub, signal } = options;
-    const clock = new StageClock(options.progress);
+    const clock = new StageClock(options);
     const { manifest, version } = await readManifest(hub, options.model, options.version);
     const { isNew } = await checkCreator(options.knownCreators, { hub: hub.url, model: manifest.name, key: manifest.creatorKey });
     const cut = chooseCut(manifest, options);
@@ -142,6 +151,7 @@ export class PrivateSession {
     const program = compile(head, cut.parameters, cut.parameters.scheme === "ckks" ? { gains: cut.gains } : {});
 
     const enclave = await clock.time("verify the enclave", () => findEnclave(hub, options.policy, signal));
+    options.onEnclave?.(enclave);
     const sealing = await makeSealingKey();
     const id = randomBytes(16).toString("hex");
     const { session, relinearisation, rotation } = await clock.time("make keys", async () => {
@@ -177,8 +187,8 @@ export class PrivateSession {
    * @throws UnseenError JOB_FAILED with the reason that the enclave or the creator gave; HUB_*, SEALED_INVALID, CIPHERTEXT_INVALID
    */
   async run(picture: Uint8Array): Promise<PrivateResult> {
-    const { hub, signal, budget, obfuscation } = this.#options;
-    const clock = new StageClock(this.#options.progress);
+    const { hub, signal, budget, obfuscation, onSeen } = this.#options;
+    const clock = new StageClock(this.#options);
     const idempotencyKey = randomBytes(24).toString("base64url");
     const context = bindingOf({ session: this.#id, idempotencyKey });
     const enclaveKey = this.enclave.hpkePublicKey;
@@ -199,6 +209,8 @@ export class PrivateSession {
       budget,
     };
     const { id } = await createJob(hub, request, signal);
+    onSeen?.({ party: "hub", seen: input });
+    onSeen?.({ party: "enclave", seen: ciphertexts });
     const evaluated = await clock.time("evaluate on ciphertext", async () => this.#reach(await submitJob(hub, id, signal), "evaluated"));
     const sealedFeatures = await clock.time(
       "download features",
@@ -216,6 +228,7 @@ export class PrivateSession {
     const creatorKey = Buffer.from(this.manifest.creatorKey, "base64");
     const message = await seal(encodeFeatures(obfuscated), creatorKey, { purpose: purposes.features, context }, this.#sealing);
     const featuresName = await clock.time("send features", (progress) => uploadBlob(hub, message, progress, signal), message.length);
+    onSeen?.({ party: "creator", seen: obfuscated });
     const answered = await clock.time("the creator's layers", async () =>
       this.#reach(await sendFeatures(hub, id, featuresName, signal), "answered"),
     );
@@ -303,9 +316,11 @@ function chooseCut(manifest: ModelManifest, { cut, scheme }: PrivateSessionOptio
 class StageClock {
   readonly #stages: Stage[] = [];
   readonly #progress: NonNullable<PrivateSessionOptions["progress"]>;
+  readonly #onStage: PrivateSessionOptions["onStage"];
 
-  constructor(progress: PrivateSessionOptions["progress"]) {
+  constructor({ progress, onStage }: Pick<PrivateSessionOptions, "progress" | "onStage">) {
     this.#progress = progress ?? (() => {});
+    this.#onStage = onStage;
   }
 
   get stages(): readonly Stage[] {
@@ -321,7 +336,9 @@ class StageClock {
     this.#progress(name, 0, 0);
     const result = await work((done, total) => this.#progress(name, done, total));
     this.#progress(name, 1, 1);
-    this.#stages.push({ name, seconds: (performance.now() - started) / 1000, bytes: typeof bytes === "number" ? bytes : bytes(result) });
+    const stage = { name, seconds: (performance.now() - started) / 1000, bytes: typeof bytes === "number" ? bytes : bytes(result) };
+    this.#stages.push(stage);
+    this.#onStage?.(stage);
     return result;
   }
 }

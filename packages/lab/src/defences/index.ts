@@ -19,16 +19,44 @@ import { measureDefence } from "./pareto.ts";
 import { simulatedTuning } from "./private-tuning.ts";
 import { tableNoise, weightNoise } from "./weight-noise.ts";
 
-/** Who each defence is against. */
-const DEFENCES: readonly { readonly defence: Defence; readonly against: readonly string[] }[] = [
+interface Measured {
+  readonly defence: Defence;
+  /** Attacks that it is meant for. */
+  readonly against: readonly string[];
+  /** It changes what is sent, so that it is measured on recorded texts alone. */
+  readonly needsTraffic: boolean;
+}
+
+const DEFENCES: readonly Measured[] = [
   ...[weightNoise, tableNoise, simulatedTuning].map((defence) => ({
     defence,
+    needsTraffic: false,
     against: ["row-norms", "vocabulary-matching", "matching-refined", "known-ridge", "functional-fingerprint"],
   })),
-  ...[homophones, decoys].map((defence) => ({ defence, against: ["token-frequency", "substitution"] })),
+  ...[homophones, decoys].map((defence) => ({ defence, needsTraffic: true, against: ["token-frequency", "substitution"] })),
 ];
 
+/** A defence as a person chooses it. */
+export interface DefenceRow {
+  readonly name: string;
+  /** One sentence: what it does. */
+  readonly title: string;
+  /** What its dial turns, one phrase. */
+  readonly dial: string;
+  readonly needsTraffic: boolean;
+}
+
+/** Every defence that can be measured. */
+export const allDefences: readonly DefenceRow[] = DEFENCES.map(({ defence: { name, title, dial }, needsTraffic }) => ({
+  name,
+  title,
+  dial,
+  needsTraffic,
+}));
+
 export interface DefencesOptions {
+  /** Names; those that need traffic are left out where there is none. */
+  readonly defences: readonly string[];
   /** Directory of the plain model. */
   readonly base: string;
   readonly strength: Strength;
@@ -45,7 +73,7 @@ export interface DefencesOptions {
   readonly signal?: AbortSignal;
 }
 
-/** All defences at all values of their dials. Throws as {@link measureDefence} and `readTexts`. */
+/** Defences at all values of their dials. Throws as {@link measureDefence} and `readTexts`. */
 export async function measureDefences(options: DefencesOptions): Promise<DefencePoint[]> {
   const { base, tokenizer, files, limits = TEXT_LIMITS, onProgress } = options;
   const { vocabulary } = decoderOf((await openChangeable(base)).config).architecture;
@@ -57,11 +85,12 @@ export async function measureDefences(options: DefencesOptions): Promise<Defence
     knownText: null,
   };
   const points: DefencePoint[] = [];
-  for (const [index, { defence, against }] of DEFENCES.entries()) {
-    const progress = (done: number): void => onProgress?.((index + done) / DEFENCES.length);
-    const measured = await measureDefence({ ...options, defence, attacks: named(against), subject, onProgress: progress });
-    for (const point of measured) options.onPoint?.(point);
-    points.push(...measured);
+  const chosen = DEFENCES.filter(
+    ({ defence, needsTraffic }) => options.defences.includes(defence.name) && (files.traffic !== null || !needsTraffic),
+  );
+  for (const [index, { defence, against }] of chosen.entries()) {
+    const progress = (done: number): void => onProgress?.((index + done) / chosen.length);
+    points.push(...(await measureDefence({ ...options, defence, attacks: named(against), subject, onProgress: progress })));
   }
   return points;
 }

@@ -51,6 +51,8 @@ export interface DefenceOptions {
   readonly onProgress?: ((done: number) => void) | undefined;
   /** Each attack at each dial value, whole; its control, which no dial value changes, is run at the first alone. */
   readonly onResult?: ((dial: number, result: AttackResult) => void) | undefined;
+  /** Each dial value as it is done. */
+  readonly onPoint?: ((point: DefencePoint) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -81,7 +83,9 @@ export async function measureDefence(options: DefenceOptions): Promise<DefencePo
     const points: DefencePoint[] = [];
     for (const [at, dial] of dials.entries()) {
       const place = join(directory, `dial-${at}`);
-      points.push(await measurePoint(measurement, dial, place, at === 0, (done) => onProgress?.((at + done) / dials.length)));
+      const point = await measurePoint(measurement, dial, place, at === 0, (done) => onProgress?.((at + done) / dials.length));
+      points.push(point);
+      options.onPoint?.(point);
       await rm(place, { recursive: true, force: true });
       onProgress?.((at + 1) / dials.length);
     }
