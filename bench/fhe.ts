@@ -3,7 +3,8 @@
  * @module
  */
 import { createEvaluator } from "@unseen/fhe/evaluator/pool.ts";
-import { measureFirstLayers, openFirstLayers, pictureFor, prepareJob, type CutTimes, type SchemeTimes } from "./first-layers.ts";
+import { openFirstLayers, pictureFor, prepareJob } from "unseen/compare/ciphertext-job.ts";
+import { measureFirstLayers, type CutTimes, type SchemeTimes } from "./first-layers.ts";
 import { alternate, median, medianRatio, seconds, type Figure } from "./measure.ts";
 
 const JOBS = 8;

@@ -2,8 +2,6 @@
  * Tokens a second at several round trips, kernels, and what that makes of a 7B model.
  * @module
  */
-import { once } from "node:events";
-import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { ShareDecoder } from "@unseen/shares/model/decoder.ts";
 import type { Layout } from "@unseen/shares/layout.ts";
 import type { Multiplier } from "@unseen/shares/multiplier.ts";
@@ -12,6 +10,7 @@ import { WeightStore } from "@unseen/shares/ring/multiply.ts";
 import { best } from "@unseen/shares/sampling/sample.ts";
 import { openShareDirectory } from "@unseen/shares/model/share-directory.ts";
 import { connectTo, decoders, serveBoth, splitModel } from "./shares-setup.ts";
+import { delayedLine } from "unseen/compare/delayed-line.ts";
 import { median } from "../bench/measure.ts";
 import type { Finding } from "./proof.ts";
 
@@ -130,38 +129,6 @@ async function tokenSeconds(decoder: ShareDecoder, multiplier: Multiplier): Prom
     pending = [best(row)];
   }
   return median(seconds);
-}
-
-/** A TCP line to a server on which each byte takes so many milliseconds there, and none back: timers count whole milliseconds. */
-async function delayedLine(upstream: string, delay: number): Promise<{ url: string; close(): Promise<void> }> {
-  const { hostname, port } = new URL(upstream);
-  const sockets = new Set<Socket>();
-  const server = createServer({ noDelay: true }, (socket) => {
-    const onward = connect({ host: hostname, port: Number(port), noDelay: true });
-    for (const [from, to] of [
-      [socket, onward],
-      [onward, socket],
-    ] as const) {
-      sockets.add(from);
-      from.on("error", () => to.destroy()).on("close", () => to.destroy());
-      // One timer for each piece keeps their order.
-      from.on(
-        "data",
-        (piece: Buffer) =>
-          void (delay === 0 || from === onward ? to.write(piece) : setTimeout(() => to.writable && to.write(piece), delay)),
-      );
-    }
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    async close() {
-      for (const socket of sockets) socket.destroy();
-      server.close();
-      await once(server, "close");
-    },
-  };
 }
 
 /** Products of the servers' kernel. */

@@ -1,5 +1,5 @@
 /**
- * ONNX Runtime on one thread with nothing around it, in a process of its own: the baseline that ciphertext is measured against.
+ * Entry of the process in which ONNX Runtime runs on one thread with nothing around it.
  * @module
  */
 import { InferenceSession, Tensor } from "onnxruntime-node";
