@@ -12,8 +12,8 @@ import { explainSystemError, UnseenError } from "@unseen/core/errors.ts";
 import type { Attack } from "@unseen/lab/attack.ts";
 import { allAttacks } from "@unseen/lab/attacks/index.ts";
 import { judgeAttack } from "@unseen/lab/attacks/judge.ts";
-import { measureDefences } from "@unseen/lab/defences/index.ts";
-import type { LabReport } from "@unseen/lab/lab-report.ts";
+import { allDefences, measureDefences, type DefenceRow } from "@unseen/lab/defences/index.ts";
+import type { DefencePoint, LabReport } from "@unseen/lab/lab-report.ts";
 import { measureModel, readManifest } from "@unseen/lab/measure-model.ts";
 import { renderReport } from "@unseen/lab/report/page.ts";
 import { parseReport } from "@unseen/lab/report/parse.ts";
@@ -21,6 +21,7 @@ import { verdictOf } from "@unseen/lab/report/verdict.ts";
 import type { AttackResult } from "@unseen/lab/result.ts";
 import type { AttackFlags } from "./commands/attack.ts";
 import { openKey } from "./keys.ts";
+import { interruptible } from "./private/until-signal.ts";
 import type { Terminal } from "./terminal.ts";
 import { reportFile } from "./worth.ts";
 
@@ -32,14 +33,21 @@ export async function attackModel(model: string, options: AttackFlags, version: 
   const [base, known] = [path(options.base), path(options.known)];
   const files = { traffic: path(options.traffic), prior: path(options.prior) };
   const attacks = chooseAttacks(options);
-  if (options.defences && (!base || !files.traffic))
-    throw new UnseenError("USAGE", "--defences needs --base and --traffic.", {
-      hint: "Defences are measured on the plain model and a text.",
-    });
+  const chosenDefences = chooseDefences(options);
+  const needsTraffic = chosenDefences.filter(({ needsTraffic: needs }) => needs).map(({ name }) => name);
+  if (chosenDefences.length > 0 && (!base || (needsTraffic.length > 0 && !files.traffic)))
+    throw new UnseenError(
+      "USAGE",
+      `defences need --base${needsTraffic.length > 0 ? `, and ${needsTraffic.join(" and ")} --traffic` : ""}.`,
+      {
+        hint: "Defences are measured on the plain model, those that change what is sent on a text.",
+      },
+    );
   const { fingerprint, strength } = await readManifest(encrypted);
   const key = await openKey(options.key, home);
   const { tokenizer, ends } = await surroundings(home, fingerprint, options.tokenizer);
-  return interruptible(terminal, async (signal, progress) => {
+  const progress = terminal.progress("attacking");
+  return interruptible("Copies of the model were removed, and nothing was kept.", async (signal) => {
     const common = {
       tokenizer,
       files,
@@ -64,10 +72,22 @@ export async function attackModel(model: string, options: AttackFlags, version: 
         finished += 1;
         progress.end();
         printResult(result, terminal);
+        terminal.detail("attack", result);
       },
     });
     const onProgress = (done: number): void => progress.update(done, 1);
-    const defences = options.defences ? await measureDefences({ ...common, base: base as string, strength, onProgress }) : [];
+    const onPoint = (point: DefencePoint): void => terminal.detail("defence", point);
+    const defences =
+      chosenDefences.length > 0
+        ? await measureDefences({
+            ...common,
+            defences: chosenDefences.map(({ name }) => name),
+            base: base as string,
+            strength,
+            onProgress,
+            onPoint,
+          })
+        : [];
     progress.end();
     const report: LabReport = { ...measured, defences };
     await ensureDirectory(home.reports);
@@ -77,7 +97,7 @@ export async function attackModel(model: string, options: AttackFlags, version: 
     terminal.print(`Kept in  ${reportFile(home, fingerprint)}`);
     terminal.print(`Next:    unseen report ${fingerprint}`);
     return report;
-  });
+  }).finally(() => progress.end());
 }
 
 /** `unseen report`: writes the page and the JSON beside it. */
@@ -96,24 +116,6 @@ export async function writeReport(given: string, out: string, terminal: Terminal
   return { page, json, verdict: sentence };
 }
 
-/** Turns Ctrl-C into an orderly end: copies of the model are removed. */
-async function interruptible<T>(
-  terminal: Terminal,
-  work: (signal: AbortSignal, progress: ReturnType<Terminal["progress"]>) => Promise<T>,
-): Promise<T> {
-  const progress = terminal.progress("attacking");
-  const controller = new AbortController();
-  const stop = (name: NodeJS.Signals): void =>
-    controller.abort(new UnseenError("USAGE", `stopped by ${name}.`, { hint: "Copies of the model were removed, and nothing was kept." }));
-  process.once("SIGINT", stop).once("SIGTERM", stop);
-  try {
-    return await work(controller.signal, progress);
-  } finally {
-    process.off("SIGINT", stop).off("SIGTERM", stop);
-    progress.end();
-  }
-}
-
 /** Those named, or all that need nobody else; the judge where it has an address. Throws `USAGE`. */
 function chooseAttacks({ attacks: names, judge, judgeModel, judgeApiKey }: AttackFlags): readonly Attack[] {
   if (judge && !judgeModel)
@@ -127,6 +129,17 @@ function chooseAttacks({ attacks: names, judge, judgeModel, judgeApiKey }: Attac
       hint: `There is: ${known.map(({ name }) => name).join(", ")}${judge ? "" : ", and a judge with --judge"}.`,
     });
   return known.filter(({ name }) => names.includes(name));
+}
+
+/** Those named, or all with `--defences`. Throws `USAGE`. */
+function chooseDefences({ defences: all, defence: names }: AttackFlags): readonly DefenceRow[] {
+  if (!names) return all ? allDefences : [];
+  const unknown = names.filter((name) => !allDefences.some((row) => row.name === name));
+  if (unknown.length > 0)
+    throw new UnseenError("USAGE", `no defence is named ${unknown.join(", ")}.`, {
+      hint: `There is: ${allDefences.map(({ name }) => name).join(", ")}.`,
+    });
+  return allDefences.filter(({ name }) => names.includes(name));
 }
 
 /** Tokenizer and ends of the model, from the keyring's bundle. Throws `BUNDLE_INVALID`, `TOKENIZER_MISSING`. */

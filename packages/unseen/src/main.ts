@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { addAttackCommands } from "./commands/attack.ts";
 import { addAttestCommands } from "./commands/attest.ts";
+import { addCompareCommand } from "./commands/compare.ts";
 import { addContestCommands } from "./commands/contest.ts";
 import { addEncoderCommands } from "./commands/encode.ts";
 import { addEncryptCommands } from "./commands/encrypt.ts";
@@ -31,18 +32,19 @@ export function createProgram(): Command {
     .enablePositionalOptions()
     .showHelpAfterError("(see unseen --help)")
     .exitOverride();
-  addStartCommand(program);
+  addStartCommand(program, version);
   addKeyCommands(program);
   addModelCommands(program);
   addEncryptCommands(program);
   addInspectCommand(program);
-  addServeCommands(program);
+  addServeCommands(program, version);
   addEncoderCommands(program);
   addIdCommands(program);
   addTensorCommands(program);
   addAttackCommands(program, version);
   addContestCommands(program);
   addSharesCommands(program);
+  addCompareCommand(program);
   addPrivateRunCommands(program);
   addHubCommands(program);
   addPartyCommands(program);

@@ -2,6 +2,7 @@
  * From bundles, keys and host addresses to models that a gateway or a chat can use.
  * @module
  */
+import type { Policy } from "@unseen/attest/policy.ts";
 import { readPolicy } from "@unseen/attest/read-policy.ts";
 import { SIMULATOR_WARNING } from "@unseen/attest/shout.ts";
 import { listBundles, loadBundle, loadBundleInterface, loadBundleTokenizer, type Bundle } from "@unseen/client/bundle.ts";
@@ -11,7 +12,7 @@ import { hostRoot, type HostAddress } from "@unseen/client/engines/model-list.ts
 import { HostAttestation } from "@unseen/client/engines/attested-connection.ts";
 import type { EncoderModel, GatewayModel } from "@unseen/client/gateway/model.ts";
 import { VllmEngine } from "@unseen/client/engines/vllm.ts";
-import type { Engine, HostModel } from "@unseen/client/engines/engine.ts";
+import type { Engine, HostFacts, HostModel } from "@unseen/client/engines/engine.ts";
 import type { Home } from "@unseen/client/home.ts";
 import type { Key } from "@unseen/client/keyring.ts";
 import { TokenCipher } from "@unseen/client/token-cipher.ts";
@@ -75,25 +76,16 @@ export async function connectModels(home: Home, flags: HostFlags, note: (line: s
     return [await (await import("./shares/connect-shares.ts")).connectShares(home, { ...flags, shares: flags.shares }, note)];
   }
   const urls = flags.host ?? [DEFAULT_HOST];
-  const silence = flags.timeout ? { silence: flags.timeout * 1000 } : {};
   const policy = flags.requireAttestation === undefined ? null : await readPolicy(flags.requireAttestation);
   if (policy?.mode === "simulator") note(SIMULATOR_WARNING);
-  const addresses = urls.map((url): HostAddress => ({
-    url,
-    ...silence,
-    ...(flags.hostApiKey ? { apiKey: flags.hostApiKey } : {}),
-    ...(policy ? { attestation: new HostAttestation(hostRoot(url), policy, { log: note }) } : {}),
-  }));
-  const hosts = addresses.map((address) => ({ address, engine: new VllmEngine(address) }));
+  const settings = { apiKey: flags.hostApiKey, silence: flags.timeout && flags.timeout * 1000, policy, note };
+  const hosts = urls.map((url) => openHost(url, settings));
   const wanted = flags.model ? await Promise.all(flags.model.map((name) => loadBundle(home, name))) : null;
   const paired = new Map<string, { bundle: Bundle; hosts: Host[] }>();
   const failures: unknown[] = [];
   for (const host of hosts) {
     try {
-      const facts = await host.engine.probe();
-      const bundles = await Promise.all(facts.models.map((model) => bundleFor(home, model, wanted, host.engine.url)));
-      for (const bundle of bundles) {
-        if (!bundle) continue;
+      for (const bundle of await bundlesOf(home, host.engine.url, await host.engine.probe(), wanted)) {
         const entry = paired.get(bundle.fingerprint) ?? { bundle, hosts: [] };
         entry.hosts.push(host);
         paired.set(bundle.fingerprint, entry);
@@ -113,24 +105,70 @@ export async function connectModels(home: Home, flags: HostFlags, note: (line: s
   for (const entry of wanted?.length === 1 ? paired.values() : []) {
     for (const host of hosts) if (!entry.hosts.includes(host)) entry.hosts.push(host);
   }
-  return Promise.all([...paired.values()].map((entry) => openOn(home, entry.bundle, entry.hosts, flags.key)));
+  return Promise.all([...paired.values()].map((entry) => openOn(home, entry.bundle, entry.hosts, { name: flags.key })));
 }
 
-interface Host {
+/** A host that may serve several models. */
+export interface Host {
   readonly address: HostAddress;
   readonly engine: Engine;
 }
 
-/** A model on its hosts: an encoder where the bundle says how to use its ends. */
-async function openOn(home: Home, bundle: Bundle, hosts: readonly Host[], keyName?: string): Promise<GatewayModel | EncoderModel> {
+export interface HostSettings {
+  readonly apiKey?: string | undefined;
+  /** Milliseconds without a byte before the host counts as hung. */
+  readonly silence?: number | undefined;
+  /** What the host must prove before it is sent anything. */
+  readonly policy?: Policy | null | undefined;
+  /** Gets a line for each verdict on the host's evidence. */
+  readonly note: (line: string) => void;
+}
+
+/** Asks nothing yet. @throws UnseenError USAGE for an address with credentials, or without https where evidence is demanded */
+export function openHost(url: string, { apiKey, silence, policy, note }: HostSettings): Host {
+  const address: HostAddress = {
+    url,
+    ...(silence ? { silence } : {}),
+    ...(apiKey ? { apiKey } : {}),
+    ...(policy ? { attestation: new HostAttestation(hostRoot(url), policy, { log: note }) } : {}),
+  };
+  return { address, engine: new VllmEngine(address) };
+}
+
+/**
+ * The keyring's bundles of all models that a host serves.
+ *
+ * @param url of the host, for messages
+ * @param wanted what may be served there; null: whatever has a bundle
+ * @throws UnseenError `BUNDLE_NOT_FOUND`, `BUNDLE_MISMATCH`
+ */
+export async function bundlesOf(home: Home, url: string, facts: HostFacts, wanted: readonly Bundle[] | null): Promise<Bundle[]> {
+  // Read once, however long the host's list is.
+  const known = wanted ?? (await listBundles(home));
+  return [...new Set(facts.models.map((model) => bundleFor(model, known, wanted, url)))];
+}
+
+/** Which key to open, by default the bundle's, and how. */
+export interface KeyChoice {
+  readonly name?: string | undefined;
+  readonly open?: KeyOpener | undefined;
+}
+
+/** A model on its hosts: an encoder where the bundle says how to use its ends. @throws UnseenError `KEY_*`, `BUNDLE_*`, `REQUEST_UNSUPPORTED` */
+export async function openOn(
+  home: Home,
+  bundle: Bundle,
+  hosts: readonly Host[],
+  { name, open }: KeyChoice = {},
+): Promise<GatewayModel | EncoderModel> {
   const ends = await loadBundleInterface(home, bundle);
   const engines = hosts.map((host) => host.engine);
-  if (!ends) return openModelFor(home, bundle, engines);
+  if (!ends) return openModelFor(home, bundle, engines, open);
   if (bundle.family !== "onnx")
     throw new UnseenError("REQUEST_UNSUPPORTED", `model ${bundle.name} is a directory of ${bundle.family} weights, which no host serves.`, {
       hint: "Encrypt its ONNX export for serving, or load it with transformers between `unseen encipher` and `unseen decipher`.",
     });
-  const key = await openKeyOf(bundle, home, keyName);
+  const key = await openKeyOf(bundle, home, name, open);
   return openEncoder(
     home,
     bundle,
@@ -140,9 +178,12 @@ async function openOn(home: Home, bundle: Bundle, hosts: readonly Host[], keyNam
   );
 }
 
+/** Opens a key by name or id; on the command line it may ask for a passphrase. */
+export type KeyOpener = (name: string, home: Home) => Promise<Key>;
+
 /** The key that a bundle's model was encrypted under. Throws `KEY_*`; `KEY_WRONG` where another is named. */
-export async function openKeyOf(bundle: Bundle, home: Home, name = bundle.keyId): Promise<Key> {
-  const key = await openKey(name, home);
+export async function openKeyOf(bundle: Bundle, home: Home, name = bundle.keyId, open: KeyOpener = openKey): Promise<Key> {
+  const key = await open(name, home);
   if (key.id === bundle.keyId) return key;
   throw new UnseenError("KEY_WRONG", `model ${bundle.name} was encrypted under the key ${bundle.keyId}, not ${key.id}.`, {
     hint: "Leave out --key, or name that key.",
@@ -150,8 +191,13 @@ export async function openKeyOf(bundle: Bundle, home: Home, name = bundle.keyId)
 }
 
 /** A model without a host, for encoding and decoding. Throws `KEY_*`, `BUNDLE_*`. */
-export async function openModelFor(home: Home, bundle: Bundle, engines: readonly Engine[] = []): Promise<GatewayModel> {
-  const key = await openKeyOf(bundle, home);
+export async function openModelFor(
+  home: Home,
+  bundle: Bundle,
+  engines: readonly Engine[] = [],
+  open: KeyOpener = openKey,
+): Promise<GatewayModel> {
+  const key = await openKeyOf(bundle, home, bundle.keyId, open);
   const ends = await loadBundleInterface(home, bundle);
   // Ids that keep their number have a permutation of another name.
   const ids = ends?.inputs.find((input) => input.kind === "ids");
@@ -164,27 +210,26 @@ export async function openModelFor(home: Home, bundle: Bundle, engines: readonly
   };
 }
 
-async function bundleFor(home: Home, model: HostModel, wanted: readonly Bundle[] | null, url: string): Promise<Bundle | null> {
+function bundleFor(model: HostModel, known: readonly Bundle[], wanted: readonly Bundle[] | null, url: string): Bundle {
   if (model.fingerprint === undefined) {
     if (wanted?.length === 1) return wanted[0] as Bundle;
     throw new UnseenError("BUNDLE_NOT_FOUND", `the host ${url} does not say which encrypted model it serves.`, {
       hint: "Name it with --model NAME.",
     });
   }
-  if (wanted) {
-    const match = wanted.find((bundle) => bundle.fingerprint === model.fingerprint);
-    if (match) return match;
+  const match = known.find((bundle) => bundle.fingerprint === model.fingerprint);
+  if (match) return match;
+  // A stranger's words do not belong into a message (CWE-117).
+  const stated = /^[0-9a-f]{1,64}$/.test(model.fingerprint) ? model.fingerprint : "something without a fingerprint";
+  if (wanted)
     throw new UnseenError(
       "BUNDLE_MISMATCH",
-      `the host ${url} serves ${model.fingerprint}, not ${wanted.map((bundle) => `${bundle.name} (${bundle.fingerprint})`).join(" or ")}.`,
+      `the host ${url} serves ${stated}, not ${wanted.map((bundle) => `${bundle.name} (${bundle.fingerprint})`).join(" or ")}.`,
       {
         hint: "Serve the directory that was encrypted with this bundle, or choose another --model.",
       },
     );
-  }
-  const known = (await listBundles(home)).find((bundle) => bundle.fingerprint === model.fingerprint);
-  if (known) return known;
-  throw new UnseenError("BUNDLE_NOT_FOUND", `the host ${url} serves ${model.fingerprint}, for which the keyring has no bundle.`, {
+  throw new UnseenError("BUNDLE_NOT_FOUND", `the host ${url} serves ${stated}, for which the keyring has no bundle.`, {
     hint: "Encrypt the model on this machine, or copy its bundle into UNSEEN_HOME/bundles.",
   });
 }

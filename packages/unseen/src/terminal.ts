@@ -1,8 +1,10 @@
 /**
- * What commands print: one JSON object on stdout with `--json`, prose without; progress on stderr.
+ * What commands print: one JSON object on stdout with `--json`, prose without; progress on stderr. Where another program of ours started the
+ * command, it is told the same on a channel.
  * @module
  */
 import { UnseenError } from "@unseen/core/errors.ts";
+import { openChannel, type Channel } from "./channel.ts";
 
 export interface Terminal {
   readonly json: boolean;
@@ -14,6 +16,10 @@ export interface Terminal {
   note(line: string): void;
   /** A progress bar on stderr. */
   progress(label: string): Progress;
+  /** Whether anybody gets details. */
+  readonly detailed: boolean;
+  /** Something that happened and that a page shows; nothing for who reads text. */
+  detail(kind: string, value: object): void;
   /** The one object of `--json`. */
   result(value: object): void;
 }
@@ -23,19 +29,30 @@ export interface Progress {
   end(): void;
 }
 
-/** A terminal over the process's streams, or over given ones. */
+/** A terminal over the process's streams, or over given ones; and over the channel to whoever started the process. */
 export function createTerminal(
   json: boolean,
   streams: { stdout: NodeJS.WritableStream; stderr: NodeJS.WritableStream & { isTTY?: boolean } } = process,
+  channel: Channel | null = openChannel(),
 ): Terminal {
   const { stdout, stderr } = streams;
+  // Writing where nobody reads ends the process at once, and it has to clean up first.
+  const readable = (): boolean => channel === null || channel.isOpen;
   return {
     json,
-    print: (line = "") => void (json || stdout.write(`${line}\n`)),
-    write: (text) => void (json || stdout.write(text)),
-    note: (line) => void stderr.write(`${line}\n`),
-    progress: (label) => progressBar(label, stderr),
-    result: (value) => void (json && stdout.write(`${JSON.stringify(value)}\n`)),
+    print(line = "") {
+      channel?.line(line);
+      if (!json && readable()) stdout.write(`${line}\n`);
+    },
+    write: (text) => void (json || !readable() || stdout.write(text)),
+    note(line) {
+      channel?.line(line);
+      if (readable()) stderr.write(`${line}\n`);
+    },
+    progress: (label) => channel?.progress(label) ?? progressBar(label, stderr),
+    detailed: channel !== null,
+    detail: (kind, value) => channel?.detail(kind, value),
+    result: (value) => void (json && readable() && stdout.write(`${JSON.stringify(value)}\n`)),
   };
 }
 

@@ -36,7 +36,8 @@ export async function worthOf(
   ];
 }
 
-async function ownVerdict(home: Home, fingerprint: string): Promise<string | null> {
+/** What the lab found out about this very model, in one sentence; null where it was not measured. */
+export async function ownVerdict(home: Home, fingerprint: string): Promise<string | null> {
   try {
     return verdictOf(parseReport(await readFile(reportFile(home, fingerprint), "utf8"))).sentence;
   } catch {

@@ -18,6 +18,7 @@ export interface AttackFlags {
   readonly seed: number;
   readonly budget: number;
   readonly defences?: boolean;
+  readonly defence?: readonly string[];
   readonly judge?: string;
   readonly judgeModel?: string;
   readonly judgeApiKey?: string;
@@ -43,6 +44,7 @@ export function addAttackCommands(program: Command, version: string): void {
       { flags: "--seed <number>", description: "the same seed gives the same numbers", fallback: "1", parse: wholeNumber(0, 2 ** 31) },
       { flags: "--budget <seconds>", description: "time for one attack under one key", fallback: "120", parse: wholeNumber(1, 86_400) },
       { flags: "--defences", description: "also measure noise, private tuning, homophones and decoys; needs --base and --traffic" },
+      { flags: "--defence <names>", description: "measure these defences alone, separated by commas", repeated: true },
       { flags: "--judge <url>", description: "base URL of an OpenAI-compatible API that judges deciphered text: it sees that text" },
       { flags: "--judge-model <name>", description: "model of the judge" },
       { flags: "--judge-api-key <key>", description: "API key of the judge" },

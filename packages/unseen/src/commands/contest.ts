@@ -18,9 +18,9 @@ import { scoreTokens } from "@unseen/lab/contest/scoring.ts";
 import { verifySolution } from "@unseen/lab/contest/solution.ts";
 import { MAXIMUM_SUBMISSION_BYTES, parseSubmission } from "@unseen/lab/contest/submission.ts";
 import { InvalidArgumentError, type Command } from "commander";
+import { BUNDLED_MODEL } from "../bundled-models.ts";
 import { addCommand, wholeNumber, type OptionSpecification } from "../command.ts";
 import { openKeyOf } from "../models.ts";
-import { BUNDLED_MODEL } from "./start.ts";
 
 /** Bytes of a text to make a contest of (CWE-770). */
 const MAXIMUM_TEXT_BYTES = 1024 * 1024;

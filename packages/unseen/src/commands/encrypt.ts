@@ -25,6 +25,8 @@ import {
   type EncryptingFlags,
   type EncryptOnnxCommand,
 } from "../onnx/commands.ts";
+import { interruptible } from "../private/until-signal.ts";
+import { keepFidelity } from "../fidelity-record.ts";
 import type { Terminal } from "../terminal.ts";
 import { worthOf } from "../worth.ts";
 
@@ -112,7 +114,10 @@ export function addEncryptCommands(program: Command): void {
       const tokenizer = await loadBundleTokenizer(home, bundle);
       const sequences = sampleSequences(tokenizer, bundle.vocabularySize, affordableTokens(result.weights));
       const fidelity = options.measure ? await measureFidelity(source, result.output, key.secret, sequences) : null;
-      if (fidelity) terminal.print(`Fidelity ${describeFidelity(fidelity, encoder)}`);
+      if (fidelity) {
+        terminal.print(`Fidelity ${describeFidelity(fidelity, encoder)}`);
+        await keepFidelity(home, bundle.fingerprint, fidelity, terminal.note);
+      }
       if (clear.length > 0) terminal.note(`WARNING: whoever runs the model will see ${clear.join(", ")} IN CLEAR.`);
       terminal.print();
       terminal.print("What it is worth: logs, caches, networks and curious eyes see numbers without words. Much traffic of a known kind");
@@ -247,17 +252,8 @@ async function withProgress<T>(
   work: (run: { onProgress: (done: number, total: number) => void; signal: AbortSignal }) => Promise<T>,
 ): Promise<T> {
   const progress = terminal.progress(label);
-  const controller = new AbortController();
-  const stop = (signal: NodeJS.Signals): void =>
-    controller.abort(new UnseenError("USAGE", `stopped by ${signal}.`, { hint: "Nothing half-written was kept." }));
-  process.once("SIGINT", stop).once("SIGTERM", stop);
-  try {
-    return await work({ onProgress: (done, total) => progress.update(done, total), signal: controller.signal });
-  } finally {
-    // Measuring, which comes next, listens to nothing: there Ctrl-C must end the process as usual.
-    process.off("SIGINT", stop).off("SIGTERM", stop);
-    progress.end();
-  }
+  const onProgress = (done: number, total: number): void => progress.update(done, total);
+  return interruptible("Nothing half-written was kept.", (signal) => work({ onProgress, signal })).finally(() => progress.end());
 }
 
 /** The keyring must never be uploaded with the weights. */

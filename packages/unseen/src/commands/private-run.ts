@@ -49,7 +49,7 @@ export function addPrivateRunCommands(program: Command): void {
   addCommand<PrivateRunFlags>(program, {
     name: "private-run",
     description: "have pictures classified by a model whose creator, hub and machine never see them",
-    arguments: [["<pictures...>", "PNG, JPEG, WebP, GIF or TIFF files"]],
+    arguments: [["<pictures...>", "PNG, JPEG, WebP, GIF or TIFF files; - is standard input"]],
     options: [
       hubOption,
       hubKeyOption,

@@ -3,12 +3,14 @@
  * @module
  */
 import { closeHosts, connectModel, serveModel } from "@unseen/client/gateway/model.ts";
+import { Offer } from "@unseen/client/gateway/offer.ts";
 import { startGateway } from "@unseen/client/gateway/serve.ts";
 import { resolveHome } from "@unseen/client/home.ts";
 import { UnseenError } from "@unseen/core/errors.ts";
 import { PROVIDERS, type Provider } from "@unseen/host/engine/onnx/provider.ts";
 import type { Command } from "commander";
 import { addCommand, wholeNumber } from "../command.ts";
+import { openPages } from "../console/open-pages.ts";
 import { connectModels, hostOptions, sharesOptions, type HostFlags } from "../models.ts";
 import type { Terminal } from "../terminal.ts";
 import { untilStopped } from "../private/until-signal.ts";
@@ -34,7 +36,7 @@ interface ServeFlags {
   readonly plain?: boolean;
 }
 
-export function addServeCommands(program: Command): void {
+export function addServeCommands(program: Command, version: string): void {
   addCommand<ServeFlags>(program, {
     name: "serve",
     description: "serve an encrypted model blind: numbers in, numbers out (the untrusted machine runs this)",
@@ -110,9 +112,9 @@ export function addServeCommands(program: Command): void {
     },
   });
 
-  addCommand<HostFlags & { port: number; hostname: string; apiKey?: string; origin?: readonly string[] }>(program, {
+  addCommand<HostFlags & { port: number; hostname: string; apiKey?: string; origin?: readonly string[]; web: boolean }>(program, {
     name: "gateway",
-    description: "serve the OpenAI API on this machine; hosts get nothing but cipher ids",
+    description: "serve the OpenAI API and the pages on this machine; hosts get nothing but cipher ids",
     options: [
       { flags: "--port <number>", description: "port", env: "UNSEEN_PORT", fallback: "8800", parse: PORT },
       { flags: "--hostname <address>", description: "address to listen on", env: "UNSEEN_HOSTNAME", fallback: "127.0.0.1" },
@@ -120,12 +122,17 @@ export function addServeCommands(program: Command): void {
       ...hostOptions,
       ...sharesOptions,
       { flags: "--origin <origin>", description: "let pages of this origin call the gateway", repeated: true },
+      { flags: "--no-web", description: "serve the API alone, without pages", env: "UNSEEN_NO_WEB" },
     ],
     async run({ options, terminal }) {
       const home = resolveHome();
-      const models = await connectModels(home, options, (line) => terminal.note(line));
+      const note = (line: string): void => terminal.note(line);
+      const models = await connectModels(home, options, note).catch((error: unknown) => withoutHost(error, options, note));
+      const offer = new Offer(models);
+      const web = options.web ? await openPages({ home, version, offer, preparing: null, note }) : null;
       const gateway = await startGateway({
-        models,
+        models: offer,
+        site: web?.site,
         port: Number(options.port),
         hostname: options.hostname,
         apiKey: options.apiKey,
@@ -138,6 +145,8 @@ export function addServeCommands(program: Command): void {
           ),
       });
       announceExposure(options.hostname, options.apiKey, terminal);
+      const address = web?.address(gateway.url) ?? null;
+      if (address) terminal.print(`In the browser   ${address}`);
       terminal.print(`OpenAI base URL  ${gateway.baseUrl}`);
       for (const model of models) {
         terminal.print(
@@ -148,8 +157,9 @@ export function addServeCommands(program: Command): void {
         const kind = model.bundle.vocabularySize === 0 ? null : "encoder" in model ? "encoder" : "decoder";
         for (const line of await worthOf(home, model.bundle, kind)) terminal.print(`                 ${line}`);
       }
-      terminal.result({ url: gateway.url, baseUrl: gateway.baseUrl, models: models.map((model) => model.id) });
+      terminal.result({ url: gateway.url, baseUrl: gateway.baseUrl, web: address, models: models.map((model) => model.id) });
       await untilStopped();
+      await web?.close();
       await gateway.close();
     },
   });
@@ -194,6 +204,14 @@ export function addServeCommands(program: Command): void {
       return { ...said, hostSaw: null };
     },
   });
+}
+
+/** With pages one can begin without a host, and add one there; what was asked for by name must answer. Throws the error otherwise. */
+function withoutHost(error: unknown, options: HostFlags & { web: boolean }, note: (line: string) => void): [] {
+  const named = options.host ?? options.model ?? options.shares ?? options.requireAttestation;
+  if (!options.web || named !== undefined || !UnseenError.isInstance(error) || error.code !== "HOST_UNREACHABLE") throw error;
+  note(`${error.message} Add a host in the browser, or start one and this gateway again.`);
+  return [];
 }
 
 /** Says so when a server is reachable from other machines without a key. */

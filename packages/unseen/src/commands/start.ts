@@ -7,6 +7,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { loadBundle } from "@unseen/client/bundle.ts";
+import { Offer } from "@unseen/client/gateway/offer.ts";
 import { startGateway } from "@unseen/client/gateway/serve.ts";
 import { connectModel, serveModel } from "@unseen/client/gateway/model.ts";
 import { resolveHome, type Home } from "@unseen/client/home.ts";
@@ -17,8 +18,12 @@ import { openModel } from "@unseen/core/blueprint/model.ts";
 import { UnseenError } from "@unseen/core/errors.ts";
 import type { Command } from "commander";
 import { bundleModel, nameOf } from "../bundle-model.ts";
+import { BUNDLED_MODEL } from "../bundled-models.ts";
+import { openBrowser } from "../console/open-browser.ts";
+import { openPages } from "../console/open-pages.ts";
 import { addCommand, wholeNumber } from "../command.ts";
 import { encoderOf } from "../encoder-bundle.ts";
+import { keepFidelity } from "../fidelity-record.ts";
 import { openOrMakeKey, DEFAULT_KEY } from "../keys.ts";
 import { affordableTokens, describeFidelity, measureFidelity, sampleSequences } from "../measure.ts";
 import { openModelFor } from "../models.ts";
@@ -26,8 +31,6 @@ import { streamDemonstration } from "../demonstration.ts";
 import type { Terminal } from "../terminal.ts";
 import { worthOf } from "../worth.ts";
 
-/** The small story model that comes with the package. */
-export const BUNDLED_MODEL = fileURLToPath(new URL("../../models/story-llama", import.meta.url));
 const QUESTION = "Tell me a story about a dog and a ball.";
 
 interface StartFlags {
@@ -36,9 +39,11 @@ interface StartFlags {
   readonly hostPort: number;
   readonly apiKey?: string;
   readonly question: string;
+  readonly web: boolean;
+  readonly open: boolean;
 }
 
-export function addStartCommand(program: Command): void {
+export function addStartCommand(program: Command, version: string): void {
   addCommand<StartFlags>(program, {
     name: "start",
     description: "key, encrypted model, blind host and gateway in one go, with a first answer",
@@ -55,47 +60,61 @@ export function addStartCommand(program: Command): void {
       },
       { flags: "--api-key <key>", description: "clients of the gateway must send this key", env: "UNSEEN_API_KEY" },
       { flags: "--question <text>", description: "what to ask first", fallback: QUESTION },
+      { flags: "--no-web", description: "serve the API alone, without pages", env: "UNSEEN_NO_WEB" },
+      { flags: "--no-open", description: "do not open the pages in a browser", env: "UNSEEN_NO_OPEN" },
     ],
     async run({ options, values, terminal }) {
       const home = resolveHome();
-      const encrypted = await encryptOnce(home, values[0] ?? BUNDLED_MODEL, terminal);
-      const host = await startHostProcess(encrypted.directory, Number(options.hostPort), terminal);
+      const offer = new Offer();
+      let wire: WireView | null = null;
+      const console = { home, version, offer, preparing: "making a key and encrypting a model" as string | null, note: terminal.note };
+      const web = options.web && !options.once ? await openPages(console) : null;
+      const gateway = await startGateway({
+        models: offer,
+        port: options.once ? 0 : Number(options.port),
+        apiKey: options.apiKey,
+        onWire: (event) => wire?.record(event),
+        site: web?.site,
+      });
+      const address = web?.address(gateway.url) ?? null;
+      let host: HostProcess | null = null;
       try {
-        const bundle = await loadBundle(home, encrypted.fingerprint);
-        const model = serveModel(await openModelFor(home, bundle, [new VllmEngine({ url: host.url })]));
-        await connectModel(model);
-        let wire: WireView | null = new WireView();
-        const gateway = await startGateway({
-          models: [model],
-          port: options.once ? 0 : Number(options.port),
-          apiKey: options.apiKey,
-          onWire: (event) => wire?.record(event),
-        });
-        try {
-          terminal.print(`OpenAI base URL  ${gateway.baseUrl}`);
-          terminal.print(`Blind host       ${host.url} (process ${host.child.pid}, started with the encrypted directory alone)`);
-          for (const line of await worthOf(home, bundle, "decoder")) terminal.print(`                 ${line}`);
-          terminal.print();
-          const shown = await streamDemonstration({
-            gateway,
-            model,
-            question: options.question,
-            apiKey: options.apiKey,
-            wire,
-            terminal,
-          });
-          wire = null;
-          if (options.once)
-            return { baseUrl: gateway.baseUrl, hostUrl: host.url, model: bundle.name, fingerprint: bundle.fingerprint, ...shown };
-          printExample(gateway.baseUrl, bundle.name, options.apiKey, terminal);
-          terminal.result({ baseUrl: gateway.baseUrl, hostUrl: host.url, model: bundle.name, fingerprint: bundle.fingerprint, ...shown });
-          await Promise.race([stopped(), host.ended]);
-          return undefined;
-        } finally {
-          await gateway.close();
+        if (address) {
+          terminal.print(`In the browser   ${address}`);
+          if (options.open && !terminal.json) await openBrowser(address, home);
         }
+        const encrypted = await encryptOnce(home, values[0] ?? BUNDLED_MODEL, terminal);
+        console.preparing = "starting the blind host";
+        host = await startHostProcess(encrypted.directory, Number(options.hostPort), terminal);
+        const bundle = await loadBundle(home, encrypted.fingerprint);
+        const at = { url: host.url };
+        const engine = new VllmEngine(at);
+        const opened = serveModel(await openModelFor(home, bundle, [engine]));
+        await connectModel(opened);
+        // A host that was added in the browser may serve the same model already.
+        const { joinOffered, offeredAtHosts, offerNew } = await import("../console/hosts/join-offer.ts");
+        if (!joinOffered(offer, bundle.fingerprint, { address: at, engine })) offerNew(offer, opened);
+        const offered = offeredAtHosts(offer, bundle.fingerprint);
+        const model = offered && "blind" in offered ? offered : opened;
+        console.preparing = null;
+        terminal.print(`OpenAI base URL  ${gateway.baseUrl}`);
+        terminal.print(`Blind host       ${host.url} (process ${host.child.pid}, started with the encrypted directory alone)`);
+        for (const line of await worthOf(home, bundle, "decoder")) terminal.print(`                 ${line}`);
+        terminal.print();
+        wire = new WireView();
+        const { question, apiKey } = options;
+        const shown = await streamDemonstration({ gateway, model, question, apiKey, wire, terminal });
+        wire = null;
+        const facts = { baseUrl: gateway.baseUrl, hostUrl: host.url, web: address, model: bundle.name, fingerprint: bundle.fingerprint };
+        if (options.once) return { ...facts, ...shown };
+        printExample(gateway.baseUrl, bundle.name, apiKey, terminal);
+        terminal.result({ ...facts, ...shown });
+        await Promise.race([stopped(), host.ended]);
+        return undefined;
       } finally {
-        await host.stop();
+        await web?.close();
+        await gateway.close();
+        await host?.stop();
       }
     },
   });
@@ -136,6 +155,7 @@ async function encryptOnce(home: Home, source: string, terminal: Terminal): Prom
     sampleSequences(tokenizer, bundle.vocabularySize, affordableTokens(result.weights)),
   );
   terminal.print(`Fidelity         ${describeFidelity(fidelity)}`);
+  await keepFidelity(home, bundle.fingerprint, fidelity, terminal.note);
   return { directory, fingerprint: bundle.fingerprint };
 }
 

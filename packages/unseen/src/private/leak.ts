@@ -57,6 +57,7 @@ export async function showLeak(path: string, options: LeakFlags, terminal: Termi
     .digest("hex");
   const { pictures: sheet, best, inverters, seconds, ...leak } = report;
   await writeFileAtomically(options.pictures, sheet, 0o644);
+  terminal.detail("pictures", { png: Buffer.from(sheet).toString("base64") });
   for (const line of describe(report, options.pictures)) terminal.print(line);
   return { model: digest, effort: options.effort, leak, picturesFile: resolve(options.pictures), best, inverters, seconds };
 }

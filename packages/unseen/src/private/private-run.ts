@@ -4,7 +4,6 @@
  */
 import { largest } from "@unseen/client/encoders/scores.ts";
 import { basename, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { readPolicy } from "@unseen/attest/read-policy.ts";
 import { SIMULATOR_WARNING } from "@unseen/attest/shout.ts";
 import { resolveHome } from "@unseen/client/home.ts";
@@ -22,12 +21,17 @@ import { pictureValues, readPictureFile } from "@unseen/hub/user/picture.ts";
 import { PrivateSession, type PrivateResult, type Stage } from "@unseen/hub/user/private-session.ts";
 import { secureUniform } from "@unseen/hub/user/secure-uniform.ts";
 import { saveViews } from "@unseen/hub/user/views.ts";
+import { BUNDLED_PICTURE_MODEL } from "../bundled-models.ts";
 import type { PrivateRunFlags } from "../commands/private-run.ts";
-import type { Progress, Terminal } from "../terminal.ts";
+import type { Terminal } from "../terminal.ts";
 import { classNamesOf } from "./cuts.ts";
 import { connectHub } from "./hub-flags.ts";
 import { startLocalParties } from "./local-parties.ts";
+import { openPicture, STANDARD_INPUT } from "./open-picture.ts";
 import { readBytes } from "./read-file.ts";
+import { StageBars } from "./stage-bars.ts";
+import { interruptible } from "./until-signal.ts";
+import { ViewTeller } from "./view-teller.ts";
 import { openTail, runWhole } from "./whole-model.ts";
 
 /** What is said of one picture. */
@@ -35,6 +39,8 @@ interface Report {
   readonly file: string;
   readonly label: string;
   readonly decision: number;
+  /** Names of all classes, where the model has names. */
+  readonly labels: readonly string[];
   readonly outputs: PrivateResult["outputs"];
   readonly stages: readonly Stage[];
   readonly views: readonly string[];
@@ -45,29 +51,45 @@ interface Report {
 
 /** Runs pictures through a hub, or through four parties on this machine. */
 export async function privateRun(files: readonly string[], options: PrivateRunFlags, terminal: Terminal): Promise<object> {
+  if (files.filter((file) => file === STANDARD_INPUT).length > 1)
+    throw new UnseenError("USAGE", "standard input holds one picture, and - was given more than once.", { hint: "Give files." });
   const local = options.local ? await openLocalModel(options) : null;
   if (options.mode !== "execute") {
     if (!local) throw new UnseenError("USAGE", `--mode ${options.mode} runs without the other parties.`, { hint: "Add --local." });
     return summary(await Promise.all(files.map((file) => runWithoutParties(file, local, options))), terminal);
   }
-  const parties = local && (await startLocalParties(local.file, publicationOf(local, options)));
+  return interruptible("The parties on this machine were ended, and nothing was kept.", (signal) =>
+    runWithParties(files, local, options, terminal, signal),
+  );
+}
+
+async function runWithParties(
+  files: readonly string[],
+  local: LocalModel | null,
+  options: PrivateRunFlags,
+  terminal: Terminal,
+  signal: AbortSignal,
+): Promise<object> {
+  const bars = new StageBars(terminal);
+  const { parties, stages } = local ? await startParties(local, options, bars, signal) : { parties: null, stages: [] };
   try {
     const policy = parties?.policy ?? (await readRequiredPolicy(options));
     if (policy.mode === "simulator") terminal.note(SIMULATOR_WARNING);
+    const views = new ViewTeller(terminal);
     const session = await openSession(
       parties?.hub ?? connectHub(options),
       policy,
       local ? "local-model" : options.model,
       options,
       parties?.directory ?? resolveHome().root,
-      terminal,
+      { terminal, bars, views, signal },
     );
     try {
       const reports: Report[] = [];
       for (const file of files) {
-        const report = await runOne(session, file, local, options, terminal);
+        const report = await runOne(session, file, local, options, { terminal, views });
         // What opening the session took belongs to the first picture.
-        reports.push(reports.length > 0 ? report : { ...report, stages: [...session.stages, ...report.stages] });
+        reports.push(reports.length > 0 ? report : { ...report, stages: [...stages, ...session.stages, ...report.stages] });
       }
       return { ...summary(reports, terminal), attestation: session.enclave.kind, version: session.version };
     } finally {
@@ -76,6 +98,18 @@ export async function privateRun(files: readonly string[], options: PrivateRunFl
   } finally {
     await parties?.close();
   }
+}
+
+/** The others, as a stage of its own. */
+async function startParties(local: LocalModel, options: PrivateRunFlags, bars: StageBars, signal: AbortSignal) {
+  const name = "start hub, enclave and creator";
+  const started = performance.now();
+  bars.update(name, 0, 0);
+  const parties = await startLocalParties(local.file, publicationOf(local, options), signal);
+  bars.update(name, 1, 1);
+  const stage: Stage = { name, seconds: (performance.now() - started) / 1000, bytes: 0 };
+  bars.end(stage);
+  return { parties, stages: [stage] };
 }
 
 interface LocalModel {
@@ -90,11 +124,8 @@ interface LocalModel {
   readonly labels: readonly string[];
 }
 
-/** The model that comes along. */
-const BUNDLED_MODEL = fileURLToPath(new URL("../../models/xray-cnn/model.onnx", import.meta.url));
-
 async function openLocalModel({ model: given, scale }: PrivateRunFlags): Promise<LocalModel> {
-  const path = given === "xray" ? BUNDLED_MODEL : given;
+  const path = given === "xray" ? BUNDLED_PICTURE_MODEL : given;
   const file = await readBytes(path);
   const model = decodeOnnx(file);
   const { heads, end } = readHeads(model);
@@ -127,10 +158,10 @@ async function openSession(
   name: string,
   options: PrivateRunFlags,
   place: string,
-  terminal: Terminal,
+  around: { readonly terminal: Terminal; readonly bars: StageBars; readonly views: ViewTeller; readonly signal: AbortSignal },
 ): Promise<PrivateSession> {
   const [model, version] = name.split("@") as [string, string | undefined];
-  const bars = new StageBars(terminal);
+  const { terminal, bars, views, signal } = around;
   const session = await PrivateSession.open({
     hub,
     model,
@@ -142,8 +173,13 @@ async function openSession(
     budget: Number(options.budget),
     knownCreators: join(place, "known-creators.json"),
     progress: (stage, done, total) => bars.update(stage, done, total),
+    onStage: (stage) => bars.end(stage),
+    onEnclave: (enclave) => views.tellEnclave(enclave),
+    onSeen: (sight) => views.tellOther(sight),
+    signal,
   });
   const { cut, manifest } = session;
+  views.featuresAre(shapeOf(cut.features));
   terminal.note(
     `Cut ${cut.cut} (${cut.parameters.scheme}): ${cut.layers.join(", ")} on ciphertext; the creator gets ${cut.features.join(" x ")} features.`,
   );
@@ -157,14 +193,16 @@ async function runOne(
   file: string,
   local: LocalModel | null,
   options: PrivateRunFlags,
-  terminal: Terminal,
+  { terminal, views: teller }: { readonly terminal: Terminal; readonly views: ViewTeller },
 ): Promise<Report> {
-  const bytes = await readPictureFile(await readBytes(file), session.manifest.picture.shape);
+  const bytes = await readPictureFile(await openPicture(file), session.manifest.picture.shape);
+  const shape = shapeOf(session.manifest.picture.shape);
+  teller.tellUser(bytes, shape);
   const result = await session.run(bytes);
-  const { channels, height, width } = shapeOf(session.manifest.picture.shape);
+  await teller.whenTold();
   const views = options.showViews
-    ? await saveViews(options.showViews === true ? `${basename(file)}.views` : options.showViews, {
-        user: { bytes, shape: { channels, height, width } },
+    ? await saveViews(options.showViews === true ? `${file === STANDARD_INPUT ? "picture" : basename(file)}.views` : options.showViews, {
+        user: { bytes, shape },
         hub: result.seen.hub,
         enclave: result.seen.enclave[0]!,
         creator: { features: result.seen.creator, shape: shapeOf(session.cut.features) },
@@ -172,8 +210,8 @@ async function runOne(
     : [];
   const plain = local ? await compareWithPlain(local, session.cut.cut, pictureValues(bytes), result.features) : {};
   const { label, decision, outputs, stages } = result;
-  terminal.print(`${file}: ${label}`);
-  return { file, label, decision, outputs, stages, views, ...plain };
+  terminal.print(`${file === STANDARD_INPUT ? "standard input" : file}: ${label}`);
+  return { file, label, decision, labels: session.manifest.labels, outputs, stages, views, ...plain };
 }
 
 function shapeOf([channels, height, width]: readonly [number, number, number]) {
@@ -199,7 +237,7 @@ async function runWithoutParties(file: string, local: LocalModel, options: Priva
   );
   if (!planned) throw new UnseenError("CUT_UNAVAILABLE", `the model has no cut ${wanted}: ${plan.end}`, { hint: "See `unseen cuts`." });
   const head = local.heads[wanted - 1]!;
-  const picture = pictureValues(await readPictureFile(await readBytes(file), [head.shape.channels, head.shape.height, head.shape.width]));
+  const picture = pictureValues(await readPictureFile(await openPicture(file), [head.shape.channels, head.shape.height, head.shape.width]));
   const started = performance.now();
   const features = runHead(head, picture, {
     mode: options.mode as "disable" | "simulate",
@@ -216,6 +254,7 @@ async function runWithoutParties(file: string, local: LocalModel, options: Priva
     file,
     label: local.labels[decision] ?? `class ${decision}`,
     decision,
+    labels: local.labels,
     outputs,
     stages: [{ name: options.mode, seconds, bytes: 0 }],
     views: [],
@@ -247,25 +286,4 @@ function summary(reports: readonly Report[], terminal: Terminal): object {
 
 function largestDifference(left: Float64Array, right: Float64Array): number {
   return left.reduce((most, value, index) => Math.max(most, Math.abs(value - right[index]!)), 0);
-}
-
-/** One bar per stage. */
-class StageBars {
-  readonly #terminal: Terminal;
-  #stage = "";
-  #bar: Progress | null = null;
-
-  constructor(terminal: Terminal) {
-    this.#terminal = terminal;
-  }
-
-  update(stage: string, done: number, total: number): void {
-    if (stage !== this.#stage) {
-      this.#bar?.end();
-      this.#bar = this.#terminal.progress(stage.padEnd(24));
-      this.#stage = stage;
-    }
-    if (total > 0) this.#bar!.update(done, total);
-    if (total === 1 && done === 1) this.#bar!.end();
-  }
 }

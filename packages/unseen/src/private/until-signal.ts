@@ -1,7 +1,8 @@
 /**
- * Servers that run until the process is told to end.
+ * What happens when the process is told to end: servers close, and work stops in order.
  * @module
  */
+import { UnseenError } from "@unseen/core/errors.ts";
 
 /** Resolves on SIGINT or SIGTERM; a second SIGINT ends the process at once. */
 export async function untilStopped(): Promise<void> {
@@ -18,4 +19,19 @@ export async function untilStopped(): Promise<void> {
 export async function closeOnSignal(close: () => Promise<void>): Promise<void> {
   await untilStopped();
   await close();
+}
+
+/**
+ * Does work that SIGINT or SIGTERM aborts. Afterwards signals end the process as usual.
+ * @param hint what became of it, for the error USAGE that the signal's reason is
+ */
+export async function interruptible<T>(hint: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const controller = new AbortController();
+  const stop = (name: NodeJS.Signals): void => controller.abort(new UnseenError("USAGE", `stopped by ${name}.`, { hint }));
+  process.once("SIGINT", stop).once("SIGTERM", stop);
+  try {
+    return await work(controller.signal);
+  } finally {
+    process.off("SIGINT", stop).off("SIGTERM", stop);
+  }
 }

@@ -9,13 +9,16 @@ import { openEncoderOn } from "@unseen/client/encoders/open-encoder.ts";
 import type { EncoderModel, GatewayModel } from "@unseen/client/gateway/model.ts";
 import type { Home } from "@unseen/client/home.ts";
 import { UnseenError } from "@unseen/core/errors.ts";
+import { areOneMachine, serverUrl } from "@unseen/shares/client/operators.ts";
 import { ProjectionFile } from "@unseen/shares/client/projection-file.ts";
 import { RemoteMultiplier } from "@unseen/shares/client/remote-multiplier.ts";
 import { ShareDecoder } from "@unseen/shares/model/decoder.ts";
 import { CLIENT_FILES, ClientModel } from "@unseen/shares/model/client-model.ts";
 import { ShareEncoder } from "@unseen/shares/model/encoder.ts";
-import { openKeyOf, openModelFor } from "../models.ts";
+import { openKey } from "../keys.ts";
+import { openKeyOf, openModelFor, type KeyOpener } from "../models.ts";
 import { ShareEncoderEngine } from "./share-encoder-engine.ts";
+import { SharePair } from "./share-pair.ts";
 import { SharesEngine } from "./shares-engine.ts";
 
 export interface SharesFlags {
@@ -29,34 +32,33 @@ export function sharesDirectory(home: Home, fingerprint: string): string {
   return join(home.root, "shares", fingerprint);
 }
 
-/** @throws UnseenError USAGE for other than two servers, BUNDLE_NOT_FOUND, HOST_* */
-export async function connectShares(home: Home, flags: SharesFlags, note: (line: string) => void): Promise<GatewayModel | EncoderModel> {
+/** @throws UnseenError USAGE for other than two servers, BUNDLE_NOT_FOUND, HOST_*, KEY_* */
+export async function connectShares(
+  home: Home,
+  flags: SharesFlags,
+  note: (line: string) => void,
+  open: KeyOpener = openKey,
+): Promise<GatewayModel | EncoderModel> {
   const [urlA, urlB, ...more] = flags.shares;
   if (urlA === undefined || urlB === undefined || more.length > 0)
     throw new UnseenError("USAGE", `--shares takes two addresses, got ${flags.shares.length}.`, {
       hint: "Give the two servers: --shares URL_A URL_B.",
     });
+  const [a, b] = [serverUrl(urlA), serverUrl(urlB)];
   const bundle = await findShared(home, flags.model);
   const directory = sharesDirectory(home, bundle.fingerprint);
   const { layout, limits } = (await ClientModel.open(directory)).description;
   const checks = await ProjectionFile.read(join(directory, CLIENT_FILES.checks), layout);
-  const multiplier = await RemoteMultiplier.connect({
-    urlA,
-    urlB,
-    layout,
-    checks,
-    limits,
-    allowSameOperator: flags.allowSameOperator === true,
-    log: note,
-  });
+  const sameOperator = flags.allowSameOperator === true;
+  const multiplier = await RemoteMultiplier.connect({ urlA, urlB, layout, checks, limits, allowSameOperator: sameOperator, log: note });
   const { name, fingerprint, vocabularySize, contextLength } = bundle;
   const model = { id: name, fingerprint, vocabularySize, contextLength };
   try {
+    const pair = new SharePair([a, b], multiplier, sameOperator && (await areOneMachine(a, b)));
     const ends = await loadBundleInterface(home, bundle);
-    if (!ends)
-      return await openModelFor(home, bundle, [new SharesEngine([urlA, urlB], model, await ShareDecoder.open(directory), multiplier)]);
-    const engine = new ShareEncoderEngine([urlA, urlB], model, ends.pooling, await ShareEncoder.open(directory), multiplier);
-    return await openEncoderOn(home, bundle, ends, (await openKeyOf(bundle, home)).secret, [engine]);
+    if (!ends) return await openModelFor(home, bundle, [new SharesEngine(pair, model, await ShareDecoder.open(directory))], open);
+    const engine = new ShareEncoderEngine(pair, model, ends.pooling, await ShareEncoder.open(directory));
+    return await openEncoderOn(home, bundle, ends, (await openKeyOf(bundle, home, bundle.keyId, open)).secret, [engine]);
   } catch (error) {
     multiplier.close();
     throw error;

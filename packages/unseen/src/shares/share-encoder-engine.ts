@@ -9,29 +9,27 @@ import type { HostFacts } from "@unseen/client/engines/engine.ts";
 import { UnseenError } from "@unseen/core/errors.ts";
 import type { EncoderOutput } from "@unseen/core/reference/encoder.ts";
 import type { ShareEncoder } from "@unseen/shares/model/encoder.ts";
-import type { Multiplier } from "@unseen/shares/multiplier.ts";
+import type { SharePair } from "./share-pair.ts";
 import type { SharedModel } from "./shares-engine.ts";
 
 export class ShareEncoderEngine implements EncoderEngine {
-  /** Both addresses, for messages. */
-  readonly url: string;
+  /** Ids reach no machine, since the forward pass runs here. */
+  readonly keepsIds = true;
+  readonly pair: SharePair;
   readonly #model: SharedModel;
   readonly #pooling: "mean" | "cls" | null;
   readonly #encoder: ShareEncoder;
-  readonly #multiplier: Multiplier & { close(): void };
 
-  constructor(
-    urls: readonly [string, string],
-    model: SharedModel,
-    pooling: "mean" | "cls" | null,
-    encoder: ShareEncoder,
-    multiplier: Multiplier & { close(): void },
-  ) {
-    this.url = urls.join(" and ");
+  constructor(pair: SharePair, model: SharedModel, pooling: "mean" | "cls" | null, encoder: ShareEncoder) {
+    this.pair = pair;
     this.#model = model;
     this.#pooling = pooling;
     this.#encoder = encoder;
-    this.#multiplier = multiplier;
+  }
+
+  /** Both addresses, for messages. */
+  get url(): string {
+    return this.pair.url;
   }
 
   async probe(): Promise<HostFacts> {
@@ -39,7 +37,7 @@ export class ShareEncoderEngine implements EncoderEngine {
   }
 
   close(): void {
-    this.#multiplier.close();
+    this.pair.close();
   }
 
   async outputs(_model: string, rows: IdRows | TensorRows, signal: AbortSignal): Promise<Tensor[]> {
@@ -64,11 +62,12 @@ export class ShareEncoderEngine implements EncoderEngine {
   async #run(rows: IdRows | TensorRows, signal: AbortSignal): Promise<(readonly [string, EncoderOutput])[]> {
     if (!("ids" in rows))
       throw new UnseenError("REQUEST_UNSUPPORTED", "model: two servers run encoders of text alone.", { hint: "Use a host for pictures." });
+    const multiplier = this.pair.begin();
     const results: (readonly [string, EncoderOutput])[] = [];
     for (const [row, ids] of rows.ids.entries()) {
       const [types, mask] = [rows.segments?.[row], rows.masks?.[row]];
       const input = { ids, ...(types ? { types } : {}), ...(mask ? { mask } : {}) };
-      const [first] = await this.#encoder.run(input, this.#multiplier, signal);
+      const [first] = await this.#encoder.run(input, multiplier, signal);
       results.push(first!);
     }
     return results;

@@ -2,11 +2,11 @@
  * Two servers as one engine: the gateway hands cipher ids in and gets cipher ids back, and the forward pass runs here.
  * @module
  */
-import type { Engine, GenerateRequest, GeneratedChunk, HostFacts } from "@unseen/client/engines/engine.ts";
+import type { ByteTap, Engine, GenerateRequest, GeneratedChunk, HostFacts } from "@unseen/client/engines/engine.ts";
 import type { DecoderState } from "@unseen/shares/model/decoder-state.ts";
 import type { ShareDecoder } from "@unseen/shares/model/decoder.ts";
-import type { Multiplier } from "@unseen/shares/multiplier.ts";
 import { logprobsOf, sample, uniformFrom } from "@unseen/shares/sampling/sample.ts";
+import type { SharePair } from "./share-pair.ts";
 
 /** Conversations whose keys and values are kept, so that the next turn, or a stream that broke, goes on where it was. */
 const MAXIMUM_STATES = 8;
@@ -20,19 +20,22 @@ export interface SharedModel {
 }
 
 export class SharesEngine implements Engine {
-  /** Both addresses, for messages. */
-  readonly url: string;
+  readonly keepsIds = true;
+  readonly pair: SharePair;
   readonly #model: SharedModel;
   readonly #decoder: ShareDecoder;
-  readonly #multiplier: Multiplier & { close(): void };
   /** Nobody uses them now; the latest last. */
   readonly #idle: DecoderState[] = [];
 
-  constructor(urls: readonly [string, string], model: SharedModel, decoder: ShareDecoder, multiplier: Multiplier & { close(): void }) {
-    this.url = urls.join(" and ");
+  constructor(pair: SharePair, model: SharedModel, decoder: ShareDecoder) {
+    this.pair = pair;
     this.#model = model;
     this.#decoder = decoder;
-    this.#multiplier = multiplier;
+  }
+
+  /** Both addresses, for messages. */
+  get url(): string {
+    return this.pair.url;
   }
 
   async probe(): Promise<HostFacts> {
@@ -40,10 +43,11 @@ export class SharesEngine implements Engine {
   }
 
   close(): void {
-    this.#multiplier.close();
+    this.pair.close();
   }
 
-  async *generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GeneratedChunk> {
+  async *generate(request: GenerateRequest, signal: AbortSignal, tap?: ByteTap): AsyncGenerator<GeneratedChunk> {
+    const multiplier = this.pair.begin(tap);
     const { prompt, maximumTokens, stopTokenIds, ignoreEnd, logprobs } = request;
     const state = this.#take(prompt);
     const uniform = uniformFrom(request.seed);
@@ -51,7 +55,7 @@ export class SharesEngine implements Engine {
     try {
       for (;;) {
         const pending = answer.length === 0 ? prompt.slice(state.length) : answer.slice(-1);
-        const logits = await this.#decoder.step(state, pending, this.#multiplier, { signal, logits: "last" });
+        const logits = await this.#decoder.step(state, pending, multiplier, { signal, logits: "last" });
         const id = sample(logits, request, { prompt, answer }, uniform);
         answer.push(id);
         const isEnd = !ignoreEnd && stopTokenIds.includes(id);
