@@ -8,7 +8,7 @@ import { TextTokenizer } from "@unseen/client/tokenizer.ts";
 import { onActivations } from "@unseen/lab/attacks/activation-attacks.ts";
 import { withBase } from "@unseen/lab/attacks/with-base.ts";
 import { withoutBase } from "@unseen/lab/attacks/without-base.ts";
-import { measureDefences } from "@unseen/lab/defences/index.ts";
+import { allDefences, measureDefences } from "@unseen/lab/defences/index.ts";
 import type { AttackResult, Spread } from "@unseen/lab/result.ts";
 import { sharedPath } from "../tests/shared.ts";
 import { BUDGET_SECONDS, KEYS, measureSubject, STRENGTHS, subjects, type LabSubject } from "./lab-subjects.ts";
@@ -249,6 +249,7 @@ async function* defences(note: Note): AsyncGenerator<Finding> {
   const subject = [...subjects()].find(({ name }) => name === "stories260K");
   if (!text || !subject) return void (yield absent("Defences"));
   const points = await measureDefences({
+    defences: allDefences.map(({ name }) => name),
     base: subject.source,
     strength: "rotate",
     tokenizer: await TextTokenizer.load(subject.source),

@@ -10,6 +10,7 @@ const proofs: Readonly<Record<string, () => Promise<Proof>>> = {
   lab: async () => (await import("./lab.ts")).lab,
   models: async () => (await import("./models.ts")).models,
   shares: async () => (await import("./shares.ts")).shares,
+  web: async () => (await import("./web.ts")).web,
   xray: async () => (await import("./xray.ts")).xray,
 };
 

@@ -21,7 +21,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   hub: ["core", "client", "attest", "fhe"],
   lab: ["core", "client", "fhe"],
   shares: ["core"],
-  unseen: ["core", "client", "host", "lab", "fhe", "attest", "hub", "shares"],
+  web: [],
+  unseen: ["core", "client", "host", "lab", "fhe", "attest", "hub", "shares", "web"],
 };
 
 /** Everything of Node that can talk to another machine or start something that can. */
@@ -58,6 +59,14 @@ function importsOf(code: string): string[] {
     ...code.matchAll(/(?:^|[\s;}])import\s*["']([^"']+)["']/g),
     ...code.matchAll(/\b(?:import|require|getBuiltinModule|import\.meta\.resolve)\s*\(\s*["'`]([^"'`]+)["'`]/g),
   ].map((match) => match[1] as string);
+}
+
+/** The same of a page, whose markup holds words and quotation marks between its elements: there statements begin a line. */
+function importsOfPage(path: string): string[] {
+  const code = readFileSync(join(ROOT, path), "utf8");
+  return [/^(?:import|export)\b[^"';]*?\bfrom\s*"([^"]+)"/gm, /^import\s*"([^"]+)"/gm, /\bimport\(\s*"([^"]+)"/g].flatMap((pattern) =>
+    [...code.matchAll(pattern)].map((match) => match[1] as string),
+  );
 }
 
 /** Tests and their helpers may use more: they start the other parties. */
@@ -239,11 +248,68 @@ describe("package boundaries", () => {
   });
 
   test("no package writes to the console: what is printed, the command line prints", () => {
-    const chatty = shipped.filter(({ code }) => /\bconsole\s*[.[]|from\s*["'](?:node:)?console["']/.test(code));
+    const chatty = shipped.filter(({ code }) =>
+      /\bconsole\s*\.\s*(?:log|error|warn|info|debug|trace|dir|table|group|assert)\b|from\s*["'](?:node:)?console["']/.test(code),
+    );
     assert.deepEqual(
       chatty.map(({ path }) => path),
       [],
     );
+  });
+
+  describe("the pages in the browser", () => {
+    const pages = globSync("packages/web/app/**/*.{ts,tsx}", { cwd: ROOT, exclude: ["**/*.test.ts"] }).map((path) => ({
+      ...readSource(path),
+      imports: importsOfPage(path),
+    }));
+
+    test("import each other, the console's protocol and bundled libraries, nothing that Node runs", () => {
+      const manifest = JSON.parse(readFileSync(join(ROOT, "packages/web/package.json"), "utf8")) as {
+        devDependencies: Record<string, string>;
+      };
+      const libraries = Object.keys(manifest.devDependencies);
+      assert.ok(pages.length > 20, "the pages are where they were");
+      const slips = pages.flatMap(({ path, imports }) =>
+        imports
+          .filter((specifier) => {
+            if (!specifier.startsWith("."))
+              return !libraries.some((library) => specifier === library || specifier.startsWith(`${library}/`));
+            const target = join(dirname(path), specifier);
+            const isData = /^packages\/unseen\/models\/.*\.(?:json|png)(?:\?url)?$/.test(target);
+            return !target.startsWith("packages/web/app/") && !target.startsWith("packages/web/src/protocol/") && !isData;
+          })
+          .map((specifier) => `${path} -> ${specifier}`),
+      );
+      assert.deepEqual(slips, []);
+    });
+
+    test("ask nobody but the console, through one module", () => {
+      const askers = pages.filter(({ code }) => NETWORK_GLOBALS.test(code)).map(({ path }) => path);
+      assert.deepEqual(askers, ["packages/web/app/api/console.ts"]);
+    });
+
+    test("turn no text into markup or a program", () => {
+      const makers = pages.filter(({ code }) =>
+        /dangerouslySetInnerHTML|\b(?:inner|outer)HTML\b|insertAdjacentHTML|document\.write|\beval\s*\(|new Function|srcdoc|createContextualFragment/i.test(
+          code,
+        ),
+      );
+      assert.deepEqual(
+        makers.map(({ path }) => path),
+        [],
+      );
+    });
+
+    test("the protocol is types alone", () => {
+      const slips = shipped.filter(
+        ({ path, code }) =>
+          path.startsWith("packages/web/src/protocol/") && /^\s*(?:import(?!\s+type)|export (?!type|interface))/m.test(code),
+      );
+      assert.deepEqual(
+        slips.map(({ path }) => path),
+        [],
+      );
+    });
   });
 
   test("only the command line writes to standard output", () => {

@@ -24,7 +24,7 @@ const textOf = (page: string): string => readFileSync(join(ROOT, page), "utf8");
 
 /** Variables that are no flags: of the keyring, of failures, and of the tests. */
 const PLAIN_VARIABLES = ["UNSEEN_HOME", "UNSEEN_PASSPHRASE", "UNSEEN_NEW_PASSPHRASE", "UNSEEN_DEBUG"];
-const TEST_VARIABLES = ["UNSEEN_TEST_DATA"];
+const TEST_VARIABLES = ["UNSEEN_TEST_DATA", "UNSEEN_TEST_BROWSER"];
 
 /** The cells of every table row of a page whose first cell is code; bars inside code do not separate. */
 function rowsOf(text: string): string[][] {

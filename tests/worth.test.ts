@@ -108,7 +108,7 @@ test("an attack through the command line: its object, its report, its pages", { 
     [["attack", source], /is not an encrypted model.*--base/],
     [["attack", join(home, "encrypted"), "--attacks", "magic"], /no attack is named magic\. There is: brute-force/],
     [["attack", join(home, "encrypted"), "--base", join(home, "nowhere")], /does not exist/],
-    [["attack", join(home, "encrypted"), "--defences"], /needs --base and --traffic/],
+    [["attack", join(home, "encrypted"), "--defences"], /need --base, and homophones and decoys --traffic/],
     [["attack", join(home, "encrypted"), "--judge", "http://127.0.0.1:1"], /needs --judge-model/],
     [["report", "nothing.json"], /nothing\.json does not exist.*unseen attack/],
     [["report", report.model.fingerprint, "--out", "x.txt"], /must end in \.html/],
