@@ -33,10 +33,10 @@ export async function launchBrowser(): Promise<{ browser: Browser; reason: null 
 /** A build of Chromium for x86-64 Linux that brings its libraries along. */
 async function launchBundled(): Promise<Browser> {
   const directory = await unpackBundled();
-  const { default: bundled } = await import("@sparticuz/chromium");
   return chromium.launch({
     executablePath: join(directory, "chromium"),
-    args: [...bundled.args.filter((argument) => !argument.startsWith("--headless")), ...ARGUMENTS],
+    // Not the flags that it recommends: they keep all in one process, which ends with the first page that is closed.
+    args: ARGUMENTS,
     env: { ...process.env, LD_LIBRARY_PATH: join(directory, "al2023/lib"), FONTCONFIG_PATH: join(directory, "fonts") } as Record<
       string,
       string
