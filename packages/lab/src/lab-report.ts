@@ -22,6 +22,8 @@ export interface DefencePoint {
   } | null;
   /** What each attack recovers of it, means over keys, 0..1. */
   readonly recovery: Readonly<Record<string, { readonly vocabularyTop1: number; readonly textTokens: number | null }>>;
+  /** Attacks whose time ran out before they found anything: they say nothing. */
+  readonly cutShort?: readonly string[] | undefined;
   readonly keys: number;
   /** What it costs beside fidelity: factor of tokens sent, of vocabulary rows. 1 = nothing. */
   readonly cost: number;

@@ -158,3 +158,27 @@ test("the bundled model: noise that still leaves lengths of rows to match change
   assert.ok(points[0]!.recovery["toy-norms"]!.vocabularyTop1 > 0.95);
   assert.ok(points[1]!.fidelity!.meanKl > 0.01);
 });
+
+test("an attack whose time runs out before it finds anything is named, and has no figure; one that found something keeps it", async (t) => {
+  const slow = (name: string, found: boolean): Attack => ({
+    ...toyNorms,
+    name,
+    control: null,
+    async run(evidence, context) {
+      const outcome = await toyNorms.run(evidence, context);
+      while (await context.proceed(0.5));
+      return found ? outcome : { ...outcome, guess: null };
+    },
+  });
+  const [point] = await measure(t, {
+    base: temporaryLlama(t),
+    defence: weightNoise,
+    dials: [0],
+    keys: 1,
+    attacks: [slow("late", true), slow("empty", false)],
+    budgetSeconds: 0.05,
+  });
+  assert.deepEqual(point!.cutShort, ["empty"]);
+  assert.deepEqual(Object.keys(point!.recovery), ["late"]);
+  assert.ok(point!.recovery["late"]!.vocabularyTop1 > 0);
+});

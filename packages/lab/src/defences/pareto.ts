@@ -131,6 +131,7 @@ async function measurePoint(
   const { changed, cost, informed, trial } = made[0] as Defended;
   const fidelity = changed === null ? null : await (await meter()).measure(await openModel(changed), signal);
   const recovery: Record<string, DefencePoint["recovery"][string]> = {};
+  const cutShort: string[] = [];
   const all = [...attacks, ...(informed?.(attacks) ?? [])];
   for (const [number, attack] of all.entries()) {
     const result = await runAttack(
@@ -144,10 +145,14 @@ async function measurePoint(
       },
     );
     options.onResult?.(dial, result);
+    if (result.notRun !== null) continue;
     // An attack that reads texts alone recovers no id.
-    if (result.notRun === null) recovery[attack.name] = { vocabularyTop1: result.vocabularyTop1 ?? 0, textTokens: result.textTokens };
+    const found = { vocabularyTop1: result.vocabularyTop1 ?? 0, textTokens: result.textTokens };
+    // Nothing found in too little time is no figure: it would look like a defence that holds.
+    if (!result.complete && found.vocabularyTop1 === 0 && !found.textTokens) cutShort.push(attack.name);
+    else recovery[attack.name] = found;
   }
-  return { defence: defence.name, x: dial, fidelity, recovery, keys: keys.length, cost };
+  return { defence: defence.name, x: dial, fidelity, recovery, ...(cutShort.length > 0 ? { cutShort } : {}), keys: keys.length, cost };
 }
 
 /** The exact encryption under each key, made when it is first asked for; in float32, so that it is exact. */

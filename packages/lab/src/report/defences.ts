@@ -30,8 +30,15 @@ export function renderDefences(points: readonly DefencePoint[]): Html[] {
     return html`<section class="defence" aria-labelledby="defence-${index}">
       <h3 id="defence-${index}">${name}</h3>
       ${inexact ? againstFidelity(`defence-${index}`, dial, own) : overCost(`defence-${index}`, own)} ${table(name, dial, own)}
+      ${cutShort(own)}
     </section> `;
   });
+}
+
+/** Attacks that the time left without a result. */
+function cutShort(points: readonly DefencePoint[]): Html {
+  const names = [...new Set(points.flatMap((point) => point.cutShort ?? []))];
+  return names.length === 0 ? html`` : html`<p>The time ran out before these found anything, so they say nothing: ${names.join(", ")}.</p>`;
 }
 
 function againstFidelity(id: string, dial: string, points: readonly DefencePoint[]): Html {

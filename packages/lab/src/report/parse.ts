@@ -67,6 +67,7 @@ const defencePoint = z.strictObject({
   x: z.number(),
   fidelity: z.strictObject({ meanKl: z.number(), top1: share }).nullable(),
   recovery: named(z.strictObject({ vocabularyTop1: share, textTokens: share.nullable() }), MAXIMUM_ATTACKS),
+  cutShort: z.array(name).max(MAXIMUM_ATTACKS).optional(),
   keys: count,
   cost: amount,
 });

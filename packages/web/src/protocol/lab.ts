@@ -86,6 +86,8 @@ export interface DefencePointRow {
   /** null where the defence leaves the model exact. `meanKl` in nats, `top1` the share of positions with the same likeliest token. */
   readonly fidelity: { readonly meanKl: number; readonly top1: number } | null;
   readonly recovery: Readonly<Record<string, { readonly vocabularyTop1: number; readonly textTokens: number | null }>>;
+  /** Attacks whose time ran out before they found anything: they say nothing. */
+  readonly cutShort?: readonly string[] | undefined;
   /** Factor of tokens sent, or of vocabulary rows; 1 = nothing. */
   readonly cost: number;
 }

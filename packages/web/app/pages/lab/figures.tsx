@@ -5,6 +5,7 @@
 import type { JSX } from "preact";
 import type { AttackResultRow, DefencePointRow } from "../../../src/protocol/lab.ts";
 import { LineChart } from "../../parts/charts.tsx";
+import { Notice } from "../../parts/notice.tsx";
 import { compact, percent } from "../../parts/numbers.ts";
 import { curvesOf, defenceFigures, type DefenceFigure } from "./attack-run.ts";
 
@@ -31,13 +32,19 @@ export function Curves({ results }: { readonly results: readonly AttackResultRow
 
 export function Defences({ points }: { readonly points: readonly DefencePointRow[] }): JSX.Element | null {
   if (points.length === 0) return null;
+  const cutShort = [...new Set(points.flatMap((point) => point.cutShort ?? []))];
   return (
     <section class="stack" aria-labelledby="defences">
       <h3 id="defences">Defences</h3>
       <p class="small quiet">
         What attacks recover of the model under a defence, against what is left of the model. A defence that stops an attack and keeps the
-        model would be low at the right. An attack that the time cut short can be low as well: allow more seconds before you trust it.
+        model would be low at the right.
       </p>
+      {cutShort.length > 0 && (
+        <Notice kind="warning">
+          The time ran out before these found anything, so they say nothing: {cutShort.join(", ")}. Allow more seconds.
+        </Notice>
+      )}
       <div class="columns">
         {defenceFigures(points).map((figure) => (
           <DefenceChart key={figure.defence} figure={figure} />
