@@ -63,7 +63,9 @@ export function ChatView({ id }: { readonly id: string | null }): JSX.Element {
   useEffect(() => {
     void thread?.load();
     editing.value = null;
-    if (matchMedia("(pointer: fine)").matches && searched === null) focusSoon(() => composer.current);
+    if (matchMedia("(pointer: fine)").matches && searched === null)
+      // Not out of a field that somebody has gone to meanwhile.
+      focusSoon(() => (document.activeElement?.matches("input, textarea, select") ? null : composer.current));
     return () => thread?.close();
   }, [thread]);
   useEffect(() => {
@@ -111,7 +113,7 @@ export function ChatView({ id }: { readonly id: string | null }): JSX.Element {
   };
   const newChat = (): void => {
     navigate("/chat");
-    focusSoon(() => composer.current);
+    composer.current?.focus();
   };
   useShortcut("Control+Shift+O", "New chat", newChat);
   useShortcut("Control+K", "Search conversations", focusSearch);
