@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { describe, test } from "node:test";
-import { keepScreenshot } from "./browser.ts";
+import { DESKTOP, keepScreenshot } from "./browser.ts";
 import { answers, ask, begun, composer, ended, hostProcess, openChat, questions, say, slowHost, words } from "./chat-steps.ts";
 import { accessibilityProblems, overflowing } from "./checks.ts";
 import { inBrowser, usePages } from "./session.ts";
@@ -44,6 +44,12 @@ describe("the chat", inBrowser, () => {
     await page.reload();
     assert.equal(await ended(page), whole);
     await received.getByText(/The host received \d+ numbers/).waitFor();
+    // Also at the end of an answer that is taller than the window.
+    await page.setViewportSize({ width: 1280, height: 300 });
+    await page.reload();
+    await ended(page);
+    await received.getByText(/The host received \d+ numbers/).waitFor({ state: "attached" });
+    await page.setViewportSize(DESKTOP);
     // Put away and called back with a key; the browser remembers it.
     await page.keyboard.press("Control+b");
     await received.waitFor({ state: "detached" });

@@ -73,6 +73,7 @@ export function openThread(id: string): Thread {
   const to = signal(Number.POSITIVE_INFINITY);
   const failure = signal<Failure | null>(null);
   const hostSides = new Map<string, Signal<readonly Exchange[] | null>>();
+  const loading = new Map<string, Promise<HostView>>();
   const closing = new AbortController();
   const followed = new Set<string>();
   let reading: Promise<void> | null = null;
@@ -210,7 +211,10 @@ export function openThread(id: string): Thread {
     hostSide,
     async loadHostSide({ id: message, wire, state }) {
       if (!wire || state === "streaming" || hostSide(message).peek() !== null) return;
-      const view = await ask<HostView>(`${messageAddress(message)}/wire`, { signal: closing.signal });
+      // It stands beside the question and beside the answer, and both ask.
+      const underWay = loading.get(message) ?? ask<HostView>(`${messageAddress(message)}/wire`, { signal: closing.signal });
+      loading.set(message, underWay);
+      const view = await underWay.finally(() => loading.delete(message));
       hostSide(message).value ??= exchangesOf(view);
     },
     close: () => closing.abort(),

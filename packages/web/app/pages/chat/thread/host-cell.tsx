@@ -10,6 +10,7 @@ import { answeringModels } from "../data/answering-models.ts";
 import type { Exchange } from "../data/host-views.ts";
 import type { Thread } from "../data/thread.ts";
 import { HostSide, ServerSides } from "./host-side.tsx";
+import style from "./thread.module.css";
 import { useSeen } from "./use-seen.ts";
 
 export function HostCell({
@@ -37,7 +38,7 @@ export function HostCell({
   if (failed.value !== null) return <p class="small quiet">What the host saw could not be read: {failed}</p>;
   if (exchanges === null || exchanges.length === 0)
     return (
-      <div ref={seen} class="small quiet">
+      <div ref={seen} class={`small quiet ${style["pending"]}`}>
         {direction === "sent" || (wire && exchanges === null)
           ? ""
           : live
