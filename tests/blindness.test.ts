@@ -63,7 +63,8 @@ before(async () => {
   const key = await loadKey(resolveHome({ UNSEEN_HOME: home }), "default");
   const host = await startBlindHost(model, hostHome, cwd);
   const proxy = await startRecordingProxy(host.url);
-  const gateway = await startServer(["gateway", "--port", "0", "--host", proxy.url, "--api-key", "sk-Quillfeather"], { home });
+  // Without pages: what opens them would turn over the memory in which the positive control must find the key.
+  const gateway = await startServer(["gateway", "--no-web", "--port", "0", "--host", proxy.url, "--api-key", "sk-Quillfeather"], { home });
   setup = { home, hostHome, model, host, gateway, proxy, secret: key.secret, keyId: key.id, said: [], prompts: [] };
   await converse();
 });

@@ -68,9 +68,15 @@ export class Asker {
 
   /** One part of an upload. */
   part(name: string, length: number, offset: number, bytes: Uint8Array): Promise<Response> {
-    return this.raw("PATCH", `/v1/blobs/${name}?length=${length}`, {
-      body: bytes as Uint8Array<ArrayBuffer>,
-      headers: { "upload-offset": String(offset) },
+    const send = (): Promise<Response> =>
+      this.raw("PATCH", `/v1/blobs/${name}?length=${length}`, {
+        body: bytes as Uint8Array<ArrayBuffer>,
+        headers: { "upload-offset": String(offset) },
+      });
+    // A hub that refuses a body closes the connection, at times before `fetch` has read why. Asked again, it answers the same.
+    return send().catch((error: unknown) => {
+      if ((error as { cause?: { code?: string } }).cause?.code !== "UND_ERR_SOCKET") throw error;
+      return send();
     });
   }
 
