@@ -20,7 +20,7 @@ const sideSchema = z.object({
   bytes: z.string(),
   /** Of all bytes; more than `bytes` holds where it is cut. */
   total: z.int().nonnegative(),
-  /** Cipher ids, as far as any passed. */
+  /** Cipher ids; none where two servers multiply shares. */
   ids: z.array(z.int()),
   /** What whoever takes the ids for those of the public tokenizer would read. */
   naive: z.string(),

@@ -196,7 +196,7 @@ export interface WireSide {
   readonly bytes: string;
   /** Of all bytes; more than `bytes` holds where it is cut. */
   readonly total: number;
-  /** Cipher ids, as far as any passed. */
+  /** Cipher ids; none where two servers multiply shares. */
   readonly ids: readonly number[];
   /** What whoever takes the ids for those of the public tokenizer would read. */
   readonly naive: string;

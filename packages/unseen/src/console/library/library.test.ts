@@ -62,7 +62,7 @@ const fingerprintOf = (number: number): string => number.toString(16).padStart(3
 describe("the library", () => {
   test("lists what lies in the home and what comes along", async () => {
     const { home, page, ask, library } = open();
-    const key = await createKey(home, "work");
+    const key = await createKey(home, "office");
     const [known, foreign] = [fingerprintOf(1), fingerprintOf(2)];
     writeEncrypted(join(home.models, "story-unseen"), known);
     writeEncrypted(join(home.models, "foreign"), foreign);
@@ -79,7 +79,7 @@ describe("the library", () => {
     const { keys, plain, encrypted, home: place } = await library();
     assert.equal(place, home.root);
     assert.deepEqual(keys, [
-      { id: key.id, name: "work", created: key.created, protection: "identity", models: ["story"] } satisfies KeyRow,
+      { id: key.id, name: "office", created: key.created, protection: "identity", models: ["story"] } satisfies KeyRow,
     ]);
     assert.deepEqual(
       plain.map(({ name, family, bundled }) => [name, family, bundled]),
@@ -100,7 +100,7 @@ describe("the library", () => {
       family: "llama",
       strength: "rotate",
       created: "2026-01-02T03:04:05.000Z",
-      key: "work",
+      key: "office",
       shared: true,
       fidelity: { greedyAgreement: 1, meanKl: 0, maxLogitDifference: 0.5, tokens: 64 },
     });
@@ -114,7 +114,7 @@ describe("the library", () => {
 
   test("of 200 models is listed fast", async () => {
     const { home, library } = open();
-    const key = await createKey(home, "work");
+    const key = await createKey(home, "office");
     for (let number = 0; number < 200; number++) {
       writeEncrypted(join(home.models, `model-${number}`), fingerprintOf(number));
       await writeBundle(home, bundle(fingerprintOf(number), key.id), {});
@@ -126,7 +126,7 @@ describe("the library", () => {
 
   test("says what was measured on this very model", async () => {
     const { home, ask } = open();
-    const key = await createKey(home, "work");
+    const key = await createKey(home, "office");
     const fingerprint = fingerprintOf(7);
     await writeBundle(home, bundle(fingerprint, key.id), {});
     assert.deepEqual(await refusal(ask("GET", `/console/reports/${fingerprint}`)), [404, "MODEL_NOT_FOUND"]);
@@ -144,7 +144,7 @@ describe("the library", () => {
 describe("deleting", () => {
   test("takes a model of the home, and nothing else", async () => {
     const { home, ask, library } = open();
-    await createKey(home, "work");
+    await createKey(home, "office");
     const outside = join(home.root, "elsewhere");
     writeEncrypted(outside, fingerprintOf(3));
     writeEncrypted(join(home.models, "story-unseen"), fingerprintOf(1));
@@ -178,14 +178,14 @@ describe("deleting", () => {
 describe("keys", () => {
   test("are made, and taken elsewhere sealed with a passphrase of their own", async () => {
     const { home, page, ask } = open();
-    const { status, body: row } = await ask<KeyRow>("POST", "/console/keys", { name: "work" });
-    assert.deepEqual([status, row.name, row.protection], [200, "work", "identity"]);
-    assert.deepEqual(await refusal(ask("POST", "/console/keys", { name: "work" })), [409, "KEY_EXISTS"]);
+    const { status, body: row } = await ask<KeyRow>("POST", "/console/keys", { name: "office" });
+    assert.deepEqual([status, row.name, row.protection], [200, "office", "identity"]);
+    assert.deepEqual(await refusal(ask("POST", "/console/keys", { name: "office" })), [409, "KEY_EXISTS"]);
     for (const name of ["../x", "", "a".repeat(65), "0123456789abcdef", "x.age", "--help", 7])
       assert.deepEqual(await refusal(ask("POST", "/console/keys", { name })), [400, "REQUEST_INVALID"], String(name));
     const body = JSON.stringify({ passphrase: "taken elsewhere" });
-    const exported = await openLibrary(page).routes.request("/console/keys/work/export", { method: "POST", body });
-    assert.equal(exported.headers.get("content-disposition"), 'attachment; filename="work.age"');
+    const exported = await openLibrary(page).routes.request("/console/keys/office/export", { method: "POST", body });
+    assert.equal(exported.headers.get("content-disposition"), 'attachment; filename="office.age"');
     const text = await exported.text();
     assert.match(text, /^-----BEGIN AGE ENCRYPTED FILE-----/);
     const decrypter = new Decrypter();
@@ -193,8 +193,8 @@ describe("keys", () => {
     const content = JSON.parse(await decrypter.decrypt(armor.decode(text), "text")) as { id: string };
     assert.equal(content.id, row.id);
     assert.deepEqual(await refusal(ask("POST", "/console/keys/none/export", { passphrase: "x" })), [404, "KEY_NOT_FOUND"]);
-    assert.deepEqual(await refusal(ask("POST", "/console/keys/..%2fwork/export", { passphrase: "x" })), [400, "REQUEST_INVALID"]);
-    assert.deepEqual(await refusal(ask("POST", "/console/keys/work/export", {})), [400, "REQUEST_INVALID"]);
+    assert.deepEqual(await refusal(ask("POST", "/console/keys/..%2foffice/export", { passphrase: "x" })), [400, "REQUEST_INVALID"]);
+    assert.deepEqual(await refusal(ask("POST", "/console/keys/office/export", {})), [400, "REQUEST_INVALID"]);
     assert.equal((await listKeys(home)).length, 1);
   });
 
